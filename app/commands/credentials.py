@@ -40,6 +40,7 @@ class CredentialDraft:
     secret: str | None = field(repr=False)
     api_url: str = ""
     host_keys: Sequence[HostKey] = ()
+    forge: str = ""
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ class CredentialChange:
     host_keys: Sequence[HostKey] | None = None
     ssh_key: bool = False  # make a key unless it has one
     api_url: str | None = None
+    forge: str | None = None
 
 
 def define_credential(
@@ -63,7 +65,7 @@ def define_credential(
 
     Raises InvalidValue for a key that ssh can't use, and for an API or host keys, which no registry has.
     """
-    _require_git(draft.kind, draft.api_url)
+    _require_git(draft.kind, draft.api_url, draft.forge)
     credential_id = reserved_id(tx, "credential")
     secret, public_key = _usable(draft.kind, new_key() if draft.secret is None else draft.secret)
     made = credentials.create(
@@ -77,6 +79,7 @@ def define_credential(
         secret=vault.seal(secret, of_credential(project.id, credential_id)),
         public_key=public_key,
         api_url=draft.api_url,
+        forge=draft.forge,
         now=now,
     )
     if draft.host_keys:
@@ -103,7 +106,7 @@ def change_credential(
         given, stored = getattr(change, name), getattr(credential, name)
         if stored and given not in (None, stored):
             raise InvalidValue(name, f"{name} can't be changed: it stays {stored}.")
-    _require_git(credential.kind, change.api_url or "")
+    _require_git(credential.kind, change.api_url or "", change.forge or "")
     if change.api_url not in (None, credential.api_url) and change.secret is None:
         raise InvalidValue("secret", "secret is needed once more with another api_url, as it is sent there.")
     if credential.kind == github_apps.KIND:
@@ -123,6 +126,7 @@ def change_credential(
         secret=secret,
         public_key=public_key,
         api_url=change.api_url,
+        forge=change.forge,
     )
     commit_statuses.try_again(tx, credential.project_id, now, now - TRIED_AGAIN)
     repository_hooks.ask_again(tx, credential.project_id)
@@ -192,9 +196,10 @@ def remove_credential(tx: Tx, credential: Credential) -> None:
     credentials.delete(tx, credential)
 
 
-def _require_git(kind: str, api_url: str) -> None:
-    if api_url and kind != "git":
-        raise InvalidValue("api_url", "api_url is of the forge that a git credential is for: leave it out.")
+def _require_git(kind: str, api_url: str, forge: str) -> None:
+    for name, value in (("api_url", api_url), ("forge", forge)):
+        if value and kind != "git":
+            raise InvalidValue(name, f"{name} is of the forge that a git credential is for: leave it out.")
 
 
 def _names(job: Job, credential: str) -> bool:

@@ -53,11 +53,11 @@ def forge_access(
         key = key_of(vault, app)
         opened = Access(key.api_url, "")
         return ForgeAccess(github_apps.KIND, opened, _path(url, repository), found.name, key)
-    kind = forge or kind_of(host, found.api_url)
+    kind = found.forge or forge or kind_of(host, found.api_url)
     if kind not in apis:
         raise NoAccess(
-            f"What kind of forge {host} is, is not known yet: set the api_url of credential {found.name}, such as"
-            f" https://{host}/api/v3 for GitHub Enterprise."
+            f"What kind of forge {host} is, is not known yet: set the forge of credential {found.name} to github,"
+            " gitlab, gitea or bitbucket."
         )
     if found.public_key is not None:
         raise NoAccess(
@@ -84,7 +84,7 @@ def _credential(tx: Tx, project_id: int, url: str) -> Credential | None:
                 key=lambda each: (
                     not (each.kind == github_apps.KIND and each.id in of_sources),
                     each.public_key is not None,
-                    not each.api_url,
+                    not (each.api_url or each.forge),
                     each.id not in of_sources,
                     each.id,
                 ),

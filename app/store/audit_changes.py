@@ -55,7 +55,7 @@ WATCHED: Mapping[type[SQLModel], Watched] = {
         ("webhook_secret",),
     ),
     CredentialRow: Watched(
-        "credential", ("kind", "host", "username", "api_url", "public_key", "host_keys"), ("secret",)
+        "credential", ("kind", "host", "username", "api_url", "forge", "public_key", "host_keys"), ("secret",)
     ),
     GithubAppRow: Watched("credential", ("app_id",), ("webhook_secret",)),
     SecretGroupRow: Watched("secret_group", ("priority",)),

@@ -22,7 +22,8 @@ class Credential:
 
     `public_key` is that of a secret that is a private key. Its ssh server has to have one of the `host_keys`, which a
     person has confirmed or (`host_keys_confirmed` is false) the server showed first; empty while nothing is pinned.
-    `api_url` is where the API of a Git server is, empty for where its kind has it.
+    `api_url` is where the API of a Git server is, empty for where its kind has it; `forge` is that kind, empty where
+    the host or that address tells.
     """
 
     id: int
@@ -37,6 +38,7 @@ class Credential:
     host_keys: tuple[HostKey, ...] = ()
     host_keys_confirmed: bool = False
     api_url: str = ""
+    forge: str = ""
 
 
 def create(
@@ -52,6 +54,7 @@ def create(
     credential_id: int | None = None,
     public_key: str | None = None,
     api_url: str = "",
+    forge: str = "",
 ) -> Credential:
     if find(tx, project_id, name) is not None:
         raise Conflict(f"There is a credential named {name} in this project already.")
@@ -65,6 +68,7 @@ def create(
         secret=secret,
         public_key=public_key,
         api_url=api_url,
+        forge=forge,
         created_at=now,
     )
     tx.add(row)
@@ -90,6 +94,11 @@ def of_kind(tx: Tx, project_id: int, kind: str) -> Sequence[Credential]:
     """Return all of a project's credentials of a kind, oldest first."""
     query = select(CredentialRow).where(CredentialRow.project_id == project_id, CredentialRow.kind == kind)
     return [_value(row) for row in tx.exec(query.order_by(col(CredentialRow.id)))]
+
+
+def telling_forges(tx: Tx, project_id: int) -> dict[str, Credential]:
+    """By their hosts, those which say what kind of forge that is, or where its API is."""
+    return {each.host: each for each in of_kind(tx, project_id, "git") if each.forge or each.api_url}
 
 
 def of_repository(tx: Tx, project_id: int, repo_key: str) -> frozenset[int]:
@@ -131,11 +140,15 @@ def change(
     secret: str,
     public_key: str | None,
     api_url: str | None = None,
+    forge: str | None = None,
 ) -> Credential:
-    """Another host, user, sealed secret and (None leaves it) address of the API, for all that name it."""
+    """Another host, user, sealed secret and (None leaves them) address and kind of the forge's API, for all that name
+    it.
+    """
     row = tx.get_one(CredentialRow, credential.id)
     row.host, row.username, row.secret, row.public_key = host, username, secret, public_key
     row.api_url = row.api_url if api_url is None else api_url
+    row.forge = row.forge if forge is None else forge
     tx.flush()
     touch(tx, "projects")
     return _value(row)
@@ -192,4 +205,5 @@ def _value(row: CredentialRow) -> Credential:
         host_keys=tuple(keys_in(row.host_keys)),
         host_keys_confirmed=row.host_keys_confirmed,
         api_url=row.api_url,
+        forge=row.forge,
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from app.domain.events import repo_key
 from app.domain.forge_links import kind_of
+from app.store.credentials import Credential
 
 
 @dataclass(frozen=True)
@@ -60,15 +61,16 @@ PLACES = (
 )
 
 
-def webhook_places(repository: str = "", api_url: str = "") -> Sequence[WebhookPlace]:
+def webhook_places(repository: str = "", credential: Credential | None = None) -> Sequence[WebhookPlace]:
     """The places of all forges, that of the repository's own first; GitHub's where neither address tells."""
-    chosen = forge_of(repository, api_url)
+    chosen = forge_of(repository, credential)
     return sorted(PLACES, key=lambda each: each.forge != chosen)
 
 
-def forge_of(repository: str, api_url: str = "") -> str:
-    """The last part of the address that a repository's webhook has to call; `api_url` is that of its credential."""
-    return kind_of(host_of(repository), api_url) or "github"
+def forge_of(repository: str, credential: Credential | None = None) -> str:
+    """The last part of the address that a repository's webhook has to call; `credential` is one for its host."""
+    said, api_url = (credential.forge, credential.api_url) if credential else ("", "")
+    return said or kind_of(host_of(repository), api_url) or "github"
 
 
 def host_of(repository: str) -> str:

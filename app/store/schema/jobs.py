@@ -49,6 +49,7 @@ class CredentialRow(SQLModel, table=True):
     host: str = ""
     username: str = ""
     api_url: str = text_column()  # of the forge; empty is that of its host
+    forge: str = ""  # empty where the host or the API's address tells
     secret: str = text_column()
     public_key: str | None = text_column(null=True)  # of a secret that is a private key
     host_keys: str = text_column()  # one a line: those that its ssh server has to have

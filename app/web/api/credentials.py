@@ -75,7 +75,7 @@ def _credential_of(ctx: ApiContext[Any, Any], tx: Tx, project: Project) -> Crede
 
 
 def _answer(credential: Credential) -> CredentialAnswer:
-    shown = ("id", "name", "kind", "host", "username", "api_url", "created_at")
+    shown = ("id", "name", "kind", "host", "username", "api_url", "forge", "created_at")
     warnings = [] if credential.host else [without_host(credential.name)]
     return CredentialAnswer(
         **{name: getattr(credential, name) for name in shown},

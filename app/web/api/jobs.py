@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import Field
@@ -17,7 +17,8 @@ from app.domain.job.codec import shown_job
 from app.domain.job.records import Job
 from app.domain.principals import Right
 from app.domain.runs import Run
-from app.store import apps, conditions, decisions, jobs, projects, runs
+from app.store import apps, conditions, credentials, decisions, jobs, projects, runs
+from app.store.credentials import Credential
 from app.store.database import Tx
 from app.web.api.lists import confirmed, paged
 from app.web.api.operations import ApiContext, Operation
@@ -29,7 +30,7 @@ from app.web.schemas.fields import Time
 from app.web.schemas.job import JobAnswer, JobForm, JobPatch, ResumeForm, deployed_answer
 from app.web.schemas.told_decision import ToldDecisionAnswer, told_decision_answers
 from app.web.scope import job_of, project_of
-from app.web.webhook_places import forge_of
+from app.web.webhook_places import forge_of, host_of
 
 WHY_ITEMS = 50
 
@@ -130,9 +131,11 @@ def job_answers(ctx: ApiContext[Any, Any], tx: Tx, found: Sequence[Job]) -> list
     latest, app_names = runs.latest_of(tx, ids), apps.names_of(tx, ids)
     built, failing = conditions.latest_builds_of(tx, ids), conditions.failing_of(tx, ids)
     with_secret = {job.project_id: projects.with_id(tx, job.project_id).webhook_secret for job in found}
+    telling = {project_id: credentials.telling_forges(tx, project_id) for project_id in with_secret}
     return [
         {
             **_answer(ctx, job, latest.get(job.id), project_has_secret=bool(with_secret[job.project_id])),
+            "webhook_url": _webhook_url(ctx, job, telling[job.project_id]),
             "app": app_names.get(job.id),
             "last_build": _last_build(built.get(job.id)),
             "failing": job.id in failing,
@@ -160,9 +163,13 @@ def _answer(ctx: ApiContext[Any, Any], job: Job, last: Run | None, *, project_ha
         "next_fire_at": next_fire_of(job, ctx.now),
         "last_run": _last_run(last),
         "created_at": job.created_at,
-        "webhook_url": f"{ctx.address}/webhooks/{forge_of('' if job.source is None else job.source.url)}",
         "warnings": warnings_of(job, ctx.server.vault, project_has_secret=project_has_secret),
     }
+
+
+def _webhook_url(ctx: ApiContext[Any, Any], job: Job, telling: Mapping[str, Credential]) -> str:
+    url = "" if job.source is None else job.source.url
+    return f"{ctx.address}/webhooks/{forge_of(url, telling.get(host_of(url)))}"
 
 
 def _from_file(job: Job) -> Json | None:

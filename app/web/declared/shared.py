@@ -44,6 +44,7 @@ def _shown_credential(tx: Tx, project: Project, name: str) -> Json | None:
         "ssh_key": found.public_key is not None,  # without its secret, another server makes one
         **pinned,
         "api_url": found.api_url,
+        "forge": found.forge,
     }
 
 

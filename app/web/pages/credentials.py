@@ -33,7 +33,7 @@ from app.web.reading import read_value
 from app.web.schemas.credential import CredentialForm, CredentialPatch
 from app.web.scope import project_of
 
-SHOWN = ("name", "kind", "host", "username", "api_url")
+SHOWN = ("name", "kind", "host", "username", "api_url", "forge")
 FIELDS = frozenset({*SHOWN, "secret", "ssh_key"})
 
 
@@ -84,7 +84,7 @@ def save_credential(ctx: PageContext) -> Response:
         credential = credential_of(ctx, tx)
     given = {"username": ctx.field("username").strip()}
     if credential.kind == "git":
-        given["api_url"] = ctx.field("api_url").strip()
+        given |= {name: ctx.field(name).strip() for name in ("api_url", "forge")}
     if not credential.host:
         given["host"] = ctx.field("host").strip()
     try:

@@ -215,8 +215,8 @@ def _generic_texts(ctx: PageContext, project: Project, *, is_typed: bool) -> dic
 def _places(rows: Sequence[JobRow], known: Sequence[Credential]) -> Sequence[WebhookPlace]:
     """The places of webhooks, first that of the repository of one of the jobs: they mostly are on one forge."""
     url = next((row.job.source.url for row in rows if row.job.source is not None), "")
-    apis = {each.host: each.api_url for each in known if each.api_url}
-    return webhook_places(url, apis.get(host_of(url), ""))
+    telling = {each.host: each for each in known if each.forge or each.api_url}
+    return webhook_places(url, telling.get(host_of(url)))
 
 
 def routes() -> list[Route]:

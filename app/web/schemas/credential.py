@@ -71,6 +71,8 @@ ApiUrl = Annotated[
 API_URL = (
     "where the forge's API is, if not where its kind has it: `https://HOST/api/v3` for GitHub Enterprise"
 )
+ForgeKind = Literal["", "github", "gitlab", "gitea", "bitbucket"]
+FORGE = "the kind of the forge (`gitea` is Forgejo too), if neither the host's name nor the `api_url` tells"
 
 
 SECRET_OR_KEY = {
@@ -114,12 +116,14 @@ class CredentialForm(Model):
         description="those that the ssh server has to have, of a git credential; empty: what it shows first is pinned",
     )
     api_url: ApiUrl = Field(default="", description=f"{API_URL}; only of a git credential")
+    forge: ForgeKind = Field(default="", description=f"{FORGE}; only of a git credential")
 
     def draft(self) -> CredentialDraft:
         """Raises Contradictions unless there is one secret: given, or a key to be made."""
         require_consistent(self._contradictions())
         given = (self.name, self.kind, self.host, self.username, self.secret, self.api_url)
-        return CredentialDraft(*given, [read_key(each) for each in self.host_keys])
+        keys = [read_key(each) for each in self.host_keys]
+        return CredentialDraft(*given, keys, self.forge)
 
     def _contradictions(self) -> Iterator[tuple[str, str]]:
         if not self.ssh_key and self.secret is None:
@@ -157,11 +161,12 @@ class CredentialPatch(Model):
     api_url: ApiUrl | None = Field(
         default=None, description=f"{API_URL}; another one needs the secret as well, as that is sent there"
     )
+    forge: ForgeKind | None = Field(default=None, description=FORGE)
 
     def change(self) -> CredentialChange:
         keys = None if self.host_keys is None else [read_key(each) for each in self.host_keys]
         wants = (self.name, self.kind, self.host, self.username, self.secret, keys, self.ssh_key)
-        return CredentialChange(*wants, api_url=self.api_url)
+        return CredentialChange(*wants, api_url=self.api_url, forge=self.forge)
 
 
 class HostKeyAnswer(Model):
@@ -198,5 +203,6 @@ class CredentialAnswer(Model):
         " or the page of a big forge"
     )
     api_url: str = Field(description="empty where it is where the forge's kind has it")
+    forge: ForgeKind = Field(description="empty where the host or `api_url` tells")
     created_at: Time
     warnings: list[str] = Field(description="why it is of no use as it is")

@@ -27,7 +27,24 @@ def test_another_one_needs_the_secret_once_more(admin: Caller) -> None:
     assert (changed.status_code, changed.json()["api_url"]) == (200, "")
 
 
+def test_it_says_what_kind_of_forge_its_host_is(admin: Caller) -> None:
+    git = {"url": "https://git.acme.example/acme/report.git"}
+    admin.made("/projects/acme/jobs", {"name": "report", "source": {"type": "git", "git": git}})
+    assert admin.got("/projects/acme/jobs/report")["webhook_url"].endswith("/webhooks/github")
+    made = admin.made(PATH, {**FORGE, "host": "git.acme.example", "forge": "gitlab"})
+    assert (made["forge"], admin.got(f"{PATH}/forge")["forge"]) == ("gitlab", "gitlab")
+    assert admin.got("/projects/acme/jobs/report")["webhook_url"].endswith("/webhooks/gitlab")
+    assert admin.patch(f"{PATH}/forge", json={"username": "ada"}).json()["forge"] == "gitlab"
+    assert admin.patch(f"{PATH}/forge", json={"forge": ""}).json()["forge"] == ""
+    refused = admin.post(PATH, json={**FORGE, "name": "other", "forge": "sourcehut"})
+    message = "forge must be '', 'github', 'gitlab', 'gitea' or 'bitbucket', not 'sourcehut'."
+    assert refused.json()["errors"] == [{"field": "forge", "message": message}]
+
+
 def test_a_registry_has_none(admin: Caller) -> None:
+    kind = admin.post(PATH, json={**FORGE, "kind": "registry", "forge": "gitlab"})
+    message = "forge is of the forge that a git credential is for: leave it out."
+    assert (kind.status_code, kind.json()["errors"][0]["message"]) == (422, message)
     refused = admin.post(PATH, json={**FORGE, "kind": "registry", "api_url": API_URL})
     message = "api_url is of the forge that a git credential is for: leave it out."
     assert (refused.status_code, refused.json()["errors"][0]["message"]) == (422, message)

@@ -237,13 +237,13 @@ def test_a_credential_is_kept_changed_and_forgotten(api: Client, page: Client, m
     assert page.post(CREDENTIALS, data=typed).headers["location"] == f"{ACME}#credentials"
     path = f"{CREDENTIALS}/forge"
     known = {"kind": "git", "host": "github.com", "username": "ada", "secret": None}
-    keys = ("public_key", "host_keys", "host_keys_from", "api_url")
+    keys = ("public_key", "host_keys", "host_keys_from", "api_url", "forge")
     assert {name: it for name, it in shown(api, path).items() if name not in keys} == {
         **known,
         "warnings": [],
     }
     assert secret_of(made) == HIDDEN
-    assert typed_of(page, path) == {"username": "ada", "secret": "", "api_url": ""}
+    assert typed_of(page, path) == {"username": "ada", "secret": "", "api_url": "", "forge": ""}
     assert page.post(path, data={"username": "grace", "secret": ""}).status_code == 303
     assert (shown(api, path)["username"], secret_of(made)) == ("grace", HIDDEN)
     assert page.post(path, data={"username": "", "secret": "another token"}).status_code == 303
@@ -261,7 +261,7 @@ def test_a_credential_without_a_host_gets_one_on_its_page(api: Client, page: Cli
         credentials.change(tx, kept, host="", username="ada", secret=kept.secret, public_key=None)
     path = f"{CREDENTIALS}/forge"
     assert "no host: sent nowhere" in page.get(ACME).text
-    typed = {"username": "ada", "secret": "", "api_url": ""}
+    typed = {"username": "ada", "secret": "", "api_url": "", "forge": ""}
     assert typed_of(page, path) == {**typed, "host": ""}
     refused = page.post(path, data={**typed, "host": ""})
     assert (refused.status_code, 'id="e-host">host must be a host' in refused.text) == (422, True)

@@ -7,6 +7,7 @@ from functools import partial
 
 import pytest
 
+from app.commands.builds import request_build
 from app.domain.http import HttpAnswer, HttpRequest
 from app.store import commit_statuses
 from app.workers.clock_changes import ClockChanges
@@ -208,15 +209,34 @@ def test_a_forge_of_an_unknown_kind(place: Installation, server: Server, github:
     url = "https://code.acme.example/acme/report.git"
     job = place.job(source__url=url, source__repo_key="code.acme.example/acme/report")
     assert job.source is not None
-    from app.commands.builds import request_build
-
     with place.db.write() as tx:
         request_build(tx, job, sha=A, branch=None, who="ada", now=place.clock.now())
     told.tell()
     assert said(told) == (
-        "What kind of forge code.acme.example is, is not known yet: set the api_url of credential code, such as"
-        " https://code.acme.example/api/v3 for GitHub Enterprise."
+        "What kind of forge code.acme.example is, is not known yet: set the forge of credential code to github,"
+        " gitlab, gitea or bitbucket."
     )
+
+
+def test_a_credential_says_what_kind_of_forge_it_is_for(
+    place: Installation, server: Server, github: GitHubDouble
+) -> None:
+    told = ToldForge(place, github)
+    asked: list[HttpRequest] = []
+
+    def send(request: HttpRequest) -> HttpAnswer:
+        asked.append(request)
+        return HttpAnswer(201, body=b"{}")
+
+    told.allow(host="code.acme.example", name="code", api_url="", forge="gitlab")
+    url = "https://code.acme.example/acme/report.git"
+    job = place.job(source__url=url, source__repo_key="code.acme.example/acme/report")
+    with place.db.write() as tx:
+        request_build(tx, job, sha=A, branch=None, who="ada", now=place.clock.now())
+    told.worker = told.another(send=send)
+    told.tell()
+    (request,) = asked
+    assert request.url == f"https://code.acme.example/api/v4/projects/acme%2Freport/statuses/{A}"
 
 
 @pytest.mark.usefixtures("pushed")
