@@ -73,7 +73,7 @@ def request_build_of_source(
         now=now,
         env=env,
         credential_id=source.credential_id,
-        position=_position(tx, source, ref, sha),
+        position=place_of(tx, source, ref, sha),
         on_branch=True if sha is None else None,
     )
     what = short(sha) if sha else f"the head of {branch or source.branch}"
@@ -97,14 +97,8 @@ def request_build_of_source(
     return build_id
 
 
-def newest_position(tx: Tx, source: Source) -> int:
-    """Return the place of the newest push of the source's branch, which is where a tag counts."""
-    history = movements.known(tx, source.project_id, source.repo_key, BRANCH_PREFIX + source.branch)
-    return max((each.position for each in history), default=0)
-
-
-def _position(tx: Tx, source: Source, ref: str, sha: str | None) -> int:
-    """Where the commit stands among the branch's pushes; one that no push told of counts as the newest."""
+def place_of(tx: Tx, source: Source, ref: str, sha: str | None) -> int:
+    """Return where a commit stands among a branch's pushes; one that no push told of counts as the newest."""
     history = movements.known(tx, source.project_id, source.repo_key, ref)
     known = next((each.position for each in history if sha is not None and each.after == sha), None)
     return known if known is not None else max((each.position for each in history), default=0)

@@ -151,11 +151,12 @@ def _inputs(job: Job) -> Inputs:
 def image_of(build: Build, job: Job, now: datetime) -> Deployed:
     """What a job gets of a build that succeeded; its cause is told when it moves.
 
-    Its place among the pushes is kept only where it is one on the branch that the job tracks.
+    Its place among the pushes is kept only where it is one on the branch that the job tracks, or a tag beside it.
     """
     assert build.image is not None
     assert build.digest is not None
-    position = build.position if build.on_branch and is_tracked(build, job) else None
+    has_place = is_tag_of_source(build, job) or (build.on_branch and is_tracked(build, job))
+    position = build.position if has_place else None
     return Deployed(build.image, build.digest, build.id, build.sha, "", now, position)
 
 
@@ -163,6 +164,11 @@ def _described(image: Deployed) -> str:
     if image.build_id is not None:
         return f"Build {image.build_id} of {short(image.sha)}"
     return f"Image {image.reference or image.image} ({image.digest[:19]})"
+
+
+def is_tag_of_source(build: Build, job: Job) -> bool:
+    is_ours = job.source is not None and job.source.repo_key == repo_key(build.url)
+    return is_ours and tag_of(build.ref) is not None
 
 
 def is_tracked(build: Build, job: Job) -> bool:
@@ -209,16 +215,23 @@ def why_not_followed(build: Build, job: Job) -> tuple[str, str] | None:
     return None
 
 
-def overtaken_by(build: Build, job: Job) -> str | None:
-    """The newer commit of the same branch that is deployed already, if there is one.
+def _is_built_after(deployed: Deployed, build: Build) -> bool:
+    is_other = deployed.sha != build.sha
+    return is_other and deployed.build_id is not None and deployed.build_id > build.id > 0
 
-    A tag has no place on the branch: what was built after it is newer.
+
+def overtaken_by(build: Build, job: Job) -> str | None:
+    """The newer commit of the same repository that is deployed already, if there is one.
+
+    Of a tag, what was built after it is newer; and a tag that was built after a commit of the branch is newer than that,
+    unless the branch's own pushes say otherwise.
     """
     now_has = job.deployed
     if now_has is None:
         return None
     if tag_of(build.ref) is not None:
-        is_later = now_has.build_id is not None and now_has.build_id > build.id > 0
+        is_later = _is_built_after(now_has, build)
     else:
         is_later = now_has.position is not None and now_has.position > build.position
+        is_later = is_later or (now_has.position == build.position and _is_built_after(now_has, build))
     return short(now_has.sha) if is_later or now_has.sha in build.contained_in else None

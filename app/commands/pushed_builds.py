@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from app.commands.builds import as_for_strangers, build_env, key_of_build, newest_position
+from app.commands.builds import as_for_strangers, build_env, key_of_build, place_of
 from app.commands.continuous_delivery import cancel_superseded
 from app.domain.build_parts import BuildTrigger, BuildTriggerType
-from app.domain.events import Push, one_line
+from app.domain.events import BRANCH_PREFIX, Push, one_line
 from app.domain.job.records import Job, Source
 from app.domain.job.spec import BuildsInFlight
 from app.runtime.ports import Names, Vault
@@ -35,7 +35,7 @@ def build_push(
     if is_fork:
         source, env = as_for_strangers(source, env)
     if push.is_tag:
-        position = newest_position(tx, source)
+        position = place_of(tx, source, BRANCH_PREFIX + source.branch, push.commit)
     key = key_of_build(vault, source, push.ref, push.commit, env)
     joined = builds.join_equal(tx, key, source.project_id, source.id, position)
     if joined is not None:

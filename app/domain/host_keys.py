@@ -12,8 +12,8 @@ SSH_PORT = 22
 KINDS = frozenset(
     {"ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "ssh-rsa"}
 )
-PUBLISHED_ON = "2026-11-30"
-"""When the keys below were last compared with the pages that they are published on."""
+COPIES_OF = "2026-11-30"
+"""When the keys below were last compared with copies of the pages that they are published on, as archives had them."""
 
 
 @dataclass(frozen=True, slots=True)

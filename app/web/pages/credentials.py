@@ -17,7 +17,7 @@ from app.commands.credentials import (
     shown_host_keys,
 )
 from app.domain.errors import TransientError, UserError
-from app.domain.host_keys import PUBLISHED, PUBLISHED_ON, HostKey
+from app.domain.host_keys import COPIES_OF, PUBLISHED, HostKey
 from app.domain.principals import Right
 from app.store import credentials, github_apps
 from app.store.credentials import Credential
@@ -168,7 +168,7 @@ def _page(
         pinned=pinned_host_keys(credential) if credential else (),
         origin=host_keys_from(credential) if credential else "nobody",
         published=PUBLISHED.get(credential.host.lower()) if credential else None,
-        published_on=PUBLISHED_ON,
+        compared_on=COPIES_OF,
         shown=shown,
         unseen=unseen,
     )

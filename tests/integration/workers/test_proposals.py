@@ -91,7 +91,7 @@ def test_a_tag_that_matches_is_built_deployed_and_run(place: Installation, serve
     assert {"tag_push", "tag"} <= {each.rule for each in place.decisions()}
     deployed = place.job_now(job).deployed
     assert deployed is not None
-    assert (deployed.build_id, deployed.position) == (build.id, None)
+    assert (deployed.build_id, deployed.position) == (build.id, build.position)
     place.push(A, None, ref="refs/tags/v1.0", guid="g4")
     server.work()
     assert sentences(place)[-1] == "Tag v1.0 was deleted: there is nothing to build."
@@ -122,6 +122,46 @@ def test_an_old_slow_tag_does_not_win_over_a_newer_one(place: Installation, serv
     assert place.job_now(job).deployed.sha == B  # type: ignore[union-attr]
     assert any(f"the newer commit {B[:7]} is deployed already" in each for each in sentences(place))
     assert older.id < newer.id
+
+
+def test_a_slow_build_of_the_branch_does_not_take_back_what_a_later_tag_deployed(
+    place: Installation, server: Server
+) -> None:
+    job = place.job(build__tags="v*")
+    place.push(None, A, guid="g1")
+    server.intake.step()
+    place.backend.before_end[A].append(lambda _stop: _push_tag(place, C))
+    server.work()
+    slow, tagged = place.builds()
+    assert (slow.sha, tagged.sha, tagged.status) == (A, C, BuildStatus.SUCCEEDED)
+    assert place.job_now(job).deployed.build_id == tagged.id  # type: ignore[union-attr]
+    (skipped,) = [each for each in place.decisions() if each.rule == "older_build"]
+    assert (skipped.build_id, f"the newer commit {C[:7]} is deployed already" in skipped.sentence) == (
+        slow.id,
+        True,
+    )
+
+
+def test_a_slow_build_of_the_branch_is_deployed_after_a_tag_of_what_the_branch_had_before(
+    place: Installation, server: Server
+) -> None:
+    job = place.job(build__tags="v*")
+    place.push(None, A, guid="g1")
+    server.work()
+    place.push(A, B, guid="g2")
+    server.intake.step()
+    place.backend.before_end[B].append(lambda _stop: _push_tag(place, A))
+    server.work()
+    assert [each.ref for each in place.builds()][-1] == "refs/tags/v1"
+    assert place.job_now(job).deployed.sha == B  # type: ignore[union-attr]
+
+
+def _push_tag(place: Installation, sha: str) -> None:
+    """While another build goes on, which the other server is at."""
+    place.push(None, sha, ref="refs/tags/v1", guid="tag")
+    other = place.server("two", alone=False)
+    assert other.intake.step()
+    assert other.builder.step()
 
 
 def _deployed(build_id: int, sha: str, place: Installation) -> Any:
