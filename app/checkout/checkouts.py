@@ -170,6 +170,11 @@ class Checkouts:
         compared = self._mirror(url).read("merge-base", "--is-ancestor", _checked(older), _checked(newer))
         return {0: True, 1: False}.get(compared.status)
 
+    def merge_base(self, url: str, one: str, other: str) -> str | None:
+        """Return the newest commit that two fetched ones have in common, `None` if there is none."""
+        found = self._mirror(url).read("merge-base", _checked(one), _checked(other))
+        return found.stdout.decode().split("\n")[0] if found.ok else None
+
     def head_of(self, url: str, branch: str, credential: Credential | None = None) -> str:
         """Ask the server which commit a branch is at now; raises what `fetch` raises."""
         remote = parse_remote(url, self.allow)

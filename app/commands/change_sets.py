@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from app.checkout import Checkouts, Credential
 from app.commands.remote_access import git_access
 from app.domain.errors import GitUnavailable, JobyardError
-from app.domain.events import Commit, Push
+from app.domain.events import BRANCH_PREFIX, Commit, Push
 from app.domain.job.records import Source
 from app.domain.pushes import Changes, lists_all_commits
 from app.domain.repository_file import FileRefused
@@ -20,29 +20,25 @@ from app.store.database import Database
 log = logging.getLogger(__name__)
 NEW_BRANCH = "the branch is new, so there is nothing to compare it with."
 NEW_TAG = "a tag is compared with nothing."
-OF_NO_BRANCH = "a pull request is compared with nothing."
+UNRELATED = "the pull request and its branch have no commit in common."
 NO_DIFFERENCE = "one of the commits before and after the push can't be had."
 
 
 def needs_git(push: Push, source: Source) -> bool:
     """Whether only Git can say what a push that would build brings to a source's rules."""
+    build = source.build
+    if push.proposed_for is not None:
+        return bool(build.paths)
     if push.before is None or push.changed_files is not None:
         return False
-    build = source.build
     return bool(build.paths or (build.commit_flags and not lists_all_commits(push, source.repo_key)))
 
 
 def without_git(push: Push, source: Source) -> Changes:
     """What can be said of a push without asking."""
     if push.before is None and source.build.paths and push.changed_files is None:
-        return Changes(unknown=_nothing_before(push))
+        return Changes(unknown=NEW_TAG if push.is_tag else NEW_BRANCH)
     return Changes(push.changed_files)
-
-
-def _nothing_before(push: Push) -> str:
-    if push.pull_request is not None:
-        return OF_NO_BRANCH
-    return NEW_TAG if push.is_tag else NEW_BRANCH
 
 
 def access_to(db: Database, vault: Vault, source: Source) -> Credential | None:
@@ -63,11 +59,14 @@ class Inquiry:
 
     def changes(self, source: Source) -> Changes:
         """What the rules of a source have to know, as far as Git can say."""
-        before, after = self.push.before, self.push.after
-        if before is None or after is None or not needs_git(self.push, source):
+        before, after, base = self.push.before, self.push.after, self.push.proposed_for
+        if after is None or not needs_git(self.push, source):
             return without_git(self.push, source)
         try:
             self._fetch(source, after)
+            if base is not None:
+                return self._proposed(source, base, after)
+            assert before is not None  # as Git is needed
             files = self._files(source, before, after) if source.build.paths else None
             flagged = self._flagged(source, before, after)
         except WAITED_FOR:
@@ -78,6 +77,19 @@ class Inquiry:
         if source.build.paths and files is None:
             return Changes(flagged=flagged, unknown=NO_DIFFERENCE)
         return Changes(files, flagged)
+
+    def _proposed(self, source: Source, base: str, head: str) -> Changes:
+        """What a pull request changes: since its commits left the branch that it is for, as its page shows."""
+        newest = self.checkouts.fetch(
+            source.url,
+            sha=None,
+            ref=f"{BRANCH_PREFIX}{base}",
+            credential=access_to(self.db, self.vault, source),
+        )
+        common = self.checkouts.merge_base(source.url, newest, head)
+        if common is None:
+            return Changes(unknown=UNRELATED)
+        return Changes(self.checkouts.changed_files(source.url, common, head))
 
     def text_of(self, source: Source, path: str, most_bytes: int) -> str | None:
         """The text of a file of the pushed commit, None where there is none. Raises a JobyardError where Git can't say,

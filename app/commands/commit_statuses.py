@@ -15,17 +15,20 @@ from app.store import builds, commit_statuses, jobs
 from app.store.commit_statuses import Note
 from app.store.database import Tx
 
+NEED_NO_BUILD = {"paths", "commit_flag"}  # rules
 Decided = Sequence[tuple[Job | None, int]]  # each job that was decided for, or None, and the decision's id
 
 
 def notes_of_push(
-    push: Push, source: Source, decided: Decided, build_id: int | None, sentence: str
+    push: Push, source: Source, decided: Decided, build_id: int | None, rule: str, sentence: str
 ) -> Iterator[Note]:
     """What a push says of its commit for a source: that a build decides, or (None) why there is none.
 
-    What is no commit of a branch, such as a tag's object, has no status unless it is built.
+    What is no commit of a branch, such as a tag's object, has no status unless it is built; but a pull request has that
+    needs no build. One that waits for somebody has none, so that it is not taken for one that passed.
     """
-    if push.commit is None or (push.branch is None and build_id is None):
+    needs_none = push.pull_request is not None and rule in NEED_NO_BUILD
+    if push.commit is None or (push.branch is None and build_id is None and not needs_none):
         return
     forge = "" if push.forge == REMOTE else push.forge
     yield from _notes(source, decided, push.commit, build_id, sentence, forge)
@@ -45,8 +48,9 @@ def note_found_commit(tx: Tx, build: Build, now: datetime) -> None:
         return
     for source_id in builds.sources_of(tx, build.id):
         source = jobs.source_with_id(tx, source_id)
-        concerned = [(job, None) for job in jobs.of_source(tx, source_id)] or [(None, None)]
-        commit_statuses.note(tx, list(_notes(source, concerned, build.sha, build.id, "", "")), now)
+        concerned: Sequence[Job | None] = jobs.of_source(tx, source_id) or [None]
+        decided = [(job, None) for job in concerned]
+        commit_statuses.note(tx, list(_notes(source, decided, build.sha, build.id, "", "")), now)
 
 
 def _notes(

@@ -223,8 +223,8 @@ def _is_built_after(deployed: Deployed, build: Build) -> bool:
 def overtaken_by(build: Build, job: Job) -> str | None:
     """The newer commit of the same repository that is deployed already, if there is one.
 
-    Of a tag, what was built after it is newer; and a tag that was built after a commit of the branch is newer than that,
-    unless the branch's own pushes say otherwise.
+    Of a tag, what was built after it is newer; and a tag that was built after a commit of the branch is newer than
+    that, unless the branch's own pushes say otherwise.
     """
     now_has = job.deployed
     if now_has is None:

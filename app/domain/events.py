@@ -97,6 +97,11 @@ class Push:
         return self.ref.removeprefix(BRANCH_PREFIX) if self.ref.startswith(BRANCH_PREFIX) else None
 
     @property
+    def proposed_for(self) -> str | None:
+        """The branch that a pull request is for; None for any other push."""
+        return None if self.pull_request is None else self.pull_request.base
+
+    @property
     def is_tag(self) -> bool:
         return self.ref.startswith(TAG_PREFIX)
 

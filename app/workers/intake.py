@@ -262,7 +262,8 @@ class Intake:
                 build_id=build_id or _build_named(verdict),
             )
             decided.append((job, decision_id))
-        return build_id, notes_of_push(push, source, decided, build_id or _build_named(verdict), sentence)
+        follows = build_id or _build_named(verdict)
+        return build_id, notes_of_push(push, source, decided, follows, verdict.rule, sentence)
 
     def _start_again(self, delivery: Delivery) -> None:
         asked, now = asked_by(delivery, self.forges), self.clock.now()

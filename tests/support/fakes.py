@@ -13,6 +13,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 from app.checkout import Credential, RefNotFound
+from app.domain.events import BRANCH_PREFIX
 from app.domain.repository_file import FileRefused
 from app.engines.fake import World
 from builders.backends.base import BuildCancelled, BuildRequest, BuiltImage, Step, StopSignal
@@ -27,6 +28,7 @@ class Repository:
     root: Path
     files: dict[str, Mapping[str, str]] = field(default_factory=dict)
     differing: dict[tuple[str, str], frozenset[str]] = field(default_factory=dict)
+    merge_bases: dict[tuple[str, str], str] = field(default_factory=dict)
     messages: dict[str, str] = field(default_factory=dict)  # of commits that no payload lists
     history: list[str] = field(default_factory=list)  # oldest first, where commits contain one another
     elsewhere: set[str] = field(default_factory=set)  # commits that none of the history contains
@@ -49,9 +51,10 @@ class Repository:
         if self.faults:
             raise self.faults.pop(0)
         known = [*self.fetched, *self.history]
-        if sha is None and not known:
+        head = self.heads.get((ref or "").removeprefix(BRANCH_PREFIX))
+        found = sha or head or next(reversed(known), None)
+        if found is None:
             raise RefNotFound(f"The branch {ref} does not exist in {url}.")
-        found = sha or known[-1]
         self.fetched[found] += 1
         return found
 
@@ -96,6 +99,9 @@ class Repository:
         if self.faults:
             raise self.faults.pop(0)
         return tuple(self.heads)
+
+    def merge_base(self, url: str, one: str, other: str) -> str | None:
+        return self.merge_bases.get((one, other))
 
     def message_of(self, url: str, sha: str) -> str:
         return self.messages.get(sha, "")

@@ -155,6 +155,20 @@ def test_commits_between_two_are_listed_newest_first(
     assert checkouts.commits_between("file:///never/fetched", before, second, 9) is None
 
 
+def test_what_two_commits_have_in_common(checkouts: Checkouts, repository: Repository, url: str) -> None:
+    common = repository.head
+    one = repository.commit({"main.py": "print(2)\n"})
+    repository.git("checkout", "-q", "-b", "other", common)
+    other = repository.commit({"docs.md": "words\n"})
+    repository.git("checkout", "-q", "--orphan", "apart")
+    apart = repository.commit({"apart.md": "words\n"})
+    for sha, branch in ((one, "main"), (other, "other"), (apart, "apart")):
+        checkouts.fetch(url, sha=sha, ref=branch)
+    assert checkouts.merge_base(url, one, other) == common
+    assert checkouts.merge_base(url, one, apart) is None
+    assert checkouts.merge_base(url, one, "1" * 40) is None
+
+
 def test_ancestry(checkouts: Checkouts, repository: Repository, url: str) -> None:
     older = repository.head
     newer = repository.commit({"main.py": "print(2)\n"})

@@ -12,7 +12,7 @@ from app.domain.builds import BuildStatus
 from app.domain.errors import Conflict, InvalidValue
 from app.domain.ref_rules import LABEL
 from app.domain.sealing import Owner
-from app.store import deliveries, jobs
+from app.store import commit_statuses, deliveries, jobs
 from app.store.deliveries import NewDelivery
 from tests.support.fakes import commit, image_of
 from tests.support.installation import Installation
@@ -321,11 +321,46 @@ def test_an_app_is_not_deployed_and_no_flow_starts(place: Installation, server: 
     assert [each.verdict for each in place.decisions()] == ["built", "available"]
 
 
-def test_a_pull_request_is_compared_with_nothing(place: Installation, server: Server) -> None:
-    place.job(build__pull_requests=True, build__paths=["docs/"])
+@pytest.mark.parametrize(("changed", "builds"), [({"docs/a.md", "main.py"}, 1), ({"main.py"}, 0), (set(), 0)])
+def test_path_rules_hold_for_what_a_pull_request_changes_since_it_left_its_branch(
+    place: Installation, server: Server, changed: set[str], builds: int
+) -> None:
+    place.job(build__pull_requests=True, build__paths=["docs/"], build__paths_mode="allow")
+    place.repository.heads["main"] = C
+    place.repository.merge_bases[C, B] = A
+    place.repository.differing[A, B] = frozenset(changed)
     propose(place, fork=False)
     server.work()
-    assert "so it builds: a pull request is compared with nothing." in sentences(place)[0]
+    assert len(place.builds()) == builds
+    said = {
+        2: "Pull request 7 at e9d71f5: build 1.",
+        1: "Pull request 7 at e9d71f5 changed 1 file, none allowed by the path rules (docs/).",
+        0: "Pull request 7 at e9d71f5 changed no file, so none that the path rules (docs/) let build.",
+    }
+    assert sentences(place)[0].startswith(said[len(changed)])
+
+
+def test_a_pull_request_that_can_not_be_compared_is_built(place: Installation, server: Server) -> None:
+    place.job(build__pull_requests=True, build__paths=["docs/"])
+    place.repository.heads["main"] = C
+    propose(place, fork=False)
+    server.work()
+    assert "it builds: the pull request and its branch have no commit in common." in sentences(place)[0]
+
+
+def test_a_pull_request_that_needs_no_build_is_told_so(place: Installation, server: Server) -> None:
+    place.job(build__pull_requests=True, build__paths=["docs/"], build__paths_mode="allow")
+    place.repository.heads["main"] = C
+    place.repository.merge_bases[C, B] = A
+    place.repository.differing[A, B] = frozenset({"main.py"})
+    propose(place, fork=False)
+    server.work()
+    propose(place, D, "p2", fork=True)
+    server.work()
+    with place.db.read() as tx:
+        (told,) = commit_statuses.of_commit(tx, place.project.id, B)
+        assert commit_statuses.of_commit(tx, place.project.id, D) == [], "it waits for an approval"
+    assert (told.build_id, "none allowed by the path rules" in told.noted) == (None, True)
 
 
 def test_what_changes_no_commit_of_a_pull_request_is_no_push(place: Installation, server: Server) -> None:
