@@ -22,8 +22,10 @@ from tests.support.forms import form_fields
 from tests.support.github import APP_ID, PEM, WEBHOOK_SECRET, GitHub
 from tests.support.project_pages import ACME, API, make, shown, visitor
 from tests.support.seed import World
+from tests.support.senders import FIXTURES
 
 APPS = f"{ACME}/github-apps"
+OTHER_SECRET = "another webhook secret of acme"
 MANIFEST, MADE = f"{ACME}/github-app-manifest", f"{ACME}/github-app-made"
 HAND = {"name": "octo", "host": "github.com", "app_id": str(APP_ID), "private_key": PEM}
 URL = "https://github.com/acme/report"
@@ -180,6 +182,43 @@ def test_a_webhook_of_the_app_is_taken_for_all_repositories_of_its_project(
         assert answer.json()["status"] == "ignored"
     headers = github.signed(body.encode(), "of another App altogether", "push", "guid-2")
     assert page.post("/webhooks/github", content=body, headers=headers).status_code == 401
+
+
+def test_another_webhook_secret_of_the_app_takes_the_place_of_the_first(
+    made: World, api: Client, page: Client
+) -> None:
+    page.post(APPS, data={**HAND, "webhook_secret": WEBHOOK_SECRET})
+    make(api, "jobs", {"name": "built", "source": {"type": "git", "git": {"url": URL, "credential": "octo"}}})
+    changed = api.patch("/api/v1/projects/acme/github-apps/octo", json={"webhook_secret": OTHER_SECRET})
+    assert changed.status_code == 200, changed.text
+    assert call(page, "guid-1", WEBHOOK_SECRET).status_code == 401
+    assert call(page, "guid-2", OTHER_SECRET).status_code == 202
+
+
+def test_a_push_that_the_app_and_a_webhook_of_the_repository_tell_of_is_built_once(
+    made: World, api: Client, page: Client
+) -> None:
+    page.post(APPS, data={**HAND, "webhook_secret": WEBHOOK_SECRET})
+    make(api, "jobs", {"name": "built", "source": {"type": "git", "git": {"url": URL, "credential": "octo"}}})
+    api.patch("/api/v1/projects/acme", json={"webhook_secret": OTHER_SECRET})
+    assert [call(page, guid, WEBHOOK_SECRET).status_code for guid in ("guid-1", "guid-2")] == [202, 202]
+    assert call(page, "guid-3", OTHER_SECRET).status_code == 202
+    intake = made.installation.server("one").intake
+    while intake.step():
+        pass
+    items = api.get("/api/v1/projects/acme/jobs/built/builds").json()["items"]
+    assert len(items) == 1
+    sentences = [each["sentence"] for each in api.get("/api/v1/projects/acme/jobs/built/why").json()["items"]]
+    assert len([each for each in sentences if "was already taken from another delivery" in each]) == 2
+
+
+def call(page: Client, guid: str, secret: str) -> Any:
+    """A push of the repository, as GitHub tells of it."""
+    body = json.loads((FIXTURES / "github/update.json").read_text())
+    body["repository"] |= {"full_name": "acme/report", "clone_url": URL}
+    content = json.dumps(body).encode()
+    headers = github.signed(content, secret, "push", guid)
+    return page.post("/webhooks/github", content=content, headers=headers)
 
 
 def test_an_app_is_declared_exported_and_stays_when_credentials_are_pruned(api: Client) -> None:
