@@ -13,6 +13,7 @@ from app.forges.answers import outcome_of
 from app.forges.api import READ_BYTES, Access, Hook, Outcome, body_of
 
 MEDIA_TYPE, VERSION = "application/vnd.github+json", "2022-11-28"
+EVENTS = ["push", "pull_request"]  # a tag is pushed, and so are entries of a merge queue
 _STATUSES = "Commit statuses: write (of a classic token, the scope repo:status)"
 _HOOKS = "Webhooks: write (of a classic token, the scope admin:repo_hook)"
 
@@ -46,9 +47,9 @@ class GitHubApi:
         config = {"url": address, "content_type": "json", "insecure_ssl": "0", "secret": secret}
         path = f"/repos/{quote(repository)}/hooks"
         if hook_id is None:
-            made = {"name": "web", "active": True, "events": ["push"], "config": config}
+            made = {"name": "web", "active": True, "events": EVENTS, "config": config}
             return request("POST", access, path, made)
-        changed = {"active": True, "add_events": ["push"], "config": config}
+        changed = {"active": True, "add_events": EVENTS, "config": config}
         return request("PATCH", access, f"{path}/{quote(hook_id)}", changed)
 
     def hook_outcome(self, answer: HttpAnswer, now: datetime) -> Outcome:

@@ -60,6 +60,7 @@ class GitLabApi:
             "token": secret,
             "push_events": True,
             "tag_push_events": True,
+            "merge_requests_events": True,
             "enable_ssl_verification": True,
         }
         path = f"/projects/{_id(repository)}/hooks"

@@ -213,10 +213,10 @@ def test_a_hook_is_made_and_changed() -> None:
     made = GITHUB.save_hook(ACCESS, "acme/report", None, address, "hush")
     config = {"url": address, "content_type": "json", "insecure_ssl": "0", "secret": "hush"}
     assert (made.method, made.url) == ("POST", "https://api.github.com/repos/acme/report/hooks")
-    assert made.json == {"name": "web", "active": True, "events": ["push"], "config": config}
+    assert made.json == {"name": "web", "active": True, "events": ["push", "pull_request"], "config": config}
     changed = GITHUB.save_hook(ACCESS, "acme/report", "12", address, "hush")
     assert (changed.method, changed.url) == ("PATCH", "https://api.github.com/repos/acme/report/hooks/12")
-    assert changed.json == {"active": True, "add_events": ["push"], "config": config}
+    assert changed.json == {"active": True, "add_events": ["push", "pull_request"], "config": config}
     assert (
         GITHUB.hooks(ACCESS, "acme/report").url
         == "https://api.github.com/repos/acme/report/hooks?per_page=100"

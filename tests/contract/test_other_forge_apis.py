@@ -141,6 +141,7 @@ def test_hooks_of_gitlab() -> None:
         "token": "hush",
         "push_events": True,
         "tag_push_events": True,
+        "merge_requests_events": True,
         "enable_ssl_verification": True,
     }
     changed = GITLAB.save_hook(access, "acme/report", "1", ADDRESS, "hush")

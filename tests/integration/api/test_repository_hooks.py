@@ -93,7 +93,7 @@ def test_a_webhook_is_made_with_the_projects_secret(admin: Caller, github: GitHu
     assert (found["repository"], found["address"], found["problem"]) == (REPOSITORY, HERE, "")
     (hook,) = github.hooks.values()
     assert hook["config"] == {"url": HERE, "content_type": "json", "insecure_ssl": "0", "secret": SECRET}
-    assert (hook["active"], hook["events"]) == (True, ["push"])
+    assert (hook["active"], hook["events"]) == (True, ["push", "pull_request"])
     assert SECRET not in str(admin.got("/projects/acme/hooks"))
 
 
@@ -107,7 +107,7 @@ def test_one_that_is_there_is_found_and_no_other_is_made(admin: Caller, github: 
     assert ask(admin, register=False)["problem"] == "The webhook sends no pushes: register it again."
     assert ask(admin, register=True)["problem"] == ""
     (hook,) = github.hooks.values()
-    assert (hook["events"], hook["config"]["secret"]) == (["issues", "push"], SECRET)
+    assert (hook["events"], hook["config"]["secret"]) == (["issues", "pull_request", "push"], SECRET)
 
 
 def test_it_follows_this_servers_address_and_secret(
