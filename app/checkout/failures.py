@@ -62,7 +62,8 @@ _TOO_LARGE = re.compile(r"File too large", re.I)
 _TOO_LONG = re.compile(r"File name too long|(?:cannot|unable to) create [^\n]{3000}")  # Git cuts what it says
 _OWNER = re.compile(r"dubious ownership", re.I)
 _DISK = re.compile(
-    r"^(?!remote:).*(No space left on device|Disk quota exceeded|Read-only file system|Input/output error)",
+    r"^(?!remote:).*(No space left on device|Out of diskspace|Disk quota exceeded|Read-only file system"
+    r"|Input/output error|couldn't write '[^']*\.lock')",
     re.I | re.M,
 )  # the server's own disk: what the other side says of its disk comes after `remote:`
 _CAUSE = re.compile(r"^(?:fatal|error|ERROR|remote|ssh): *(?:fatal: *|error: *)?(.+)$", re.M)

@@ -19,6 +19,7 @@ from app.engines.docker.calls import Calls, Refusal
 
 MEMORY_EVENTS = 256  # moby daemon/events: eventsLimit
 _FATAL = {"9", "15"}
+_CODES_OF_SIGNALS = {128 + int(signal) for signal in _FATAL}
 _UNSEEN = "nothing tells whether the container had ended before"
 # From the end of a process to the engine's note of it, on a busy machine; also what the clocks may differ by.
 _LATE_NOTE = timedelta(seconds=2)
@@ -64,11 +65,13 @@ def read_history(
 ) -> EventHistory:
     """Read the engine's events about a container's end. Raises EngineUnavailable.
 
-    An engine that refuses to tell its events is believed: the end counts as seen.
+    An engine that refuses to tell its events is believed: the end counts as seen. It notes a signal after it has sent
+    it, and so sometimes after the end: that of a signal is looked past, for as long as a note may be late.
     """
     until = max(now, end.finished_at or now) + _LATE_NOTE
     signals: set[str] = set()
-    saw_start, oldest, count = False, None, 0
+    saw_start, saw_end, oldest, count = False, False, None, 0
+    is_by_signal = end.exit_code in _CODES_OF_SIGNALS and not end.oom_killed
     try:
         # Up to a moment that is still to come: whatever else happens meanwhile, a full memory is told of as one.
         for event in _events(calls, until):
@@ -76,12 +79,18 @@ def read_history(
             if event["Type"] != "container" or event["Actor"]["ID"] != container_id:
                 continue
             match event["Action"]:
-                case "die":
+                case "die" if signals or not is_by_signal:
                     return EventHistory(True, frozenset(signals))
+                case "die":
+                    saw_end = True
                 case "start":
                     saw_start = True
                 case "kill":
                     signals.add(event["Actor"]["Attributes"].get("signal", ""))
+                    if saw_end:
+                        break
+        if saw_end:
+            return EventHistory(True, frozenset(signals))
         if saw_start:
             return EventHistory(False, frozenset(signals))
         with calls.api() as client:

@@ -172,6 +172,12 @@ def test_what_is_no_ref(ref: str) -> None:
         ("fatal: write error: File too large\nfatal: index-pack failed", FetchRefused, "4 MiB"),
         ("fatal: detected dubious ownership in repository at '/x'", FetchRefused, "owner"),
         ("fatal: write error: No space left on device", DiskUnavailable, "JOBYARD_DATA"),
+        (
+            "error: sha1 file 'trees/0.index.lock' write error. Out of diskspace",
+            DiskUnavailable,
+            "JOBYARD_DATA",
+        ),
+        ("error: cannot update ref 'refs/heads/x': couldn't write 'x.lock'", DiskUnavailable, "JOBYARD_DATA"),
         ("error: unable to create x: Read-only file system", DiskUnavailable, "Read-only"),
         ("remote: fatal: write error: No space left on device", GitUnavailable, "could not be reached"),
         ("fatal: unable to access 'x': Could not resolve host: h", GitUnavailable, "resolve host"),

@@ -51,17 +51,18 @@ def test_only_an_exit_can_be_doubted(kind: ExitKind) -> None:
 class Engine(Calls):
     """One that remembers these events, (what, container), all of them of a time after the end that is asked about."""
 
-    def __init__(self, *events: tuple[str, str], breaks: bool = False) -> None:
+    def __init__(self, *events: tuple[str, str], breaks: bool = False, signal: str = "10") -> None:
         super().__init__(Access("unix:///engine.sock"), 1.0)
         self._events = events
         self._breaks = breaks
+        self._signal = signal
 
     def stream(self, *_: object, **__: object) -> Any:
         return self
 
     def chunks(self, _seconds: float) -> Iterator[bytes]:
         for number, (action, container) in enumerate(self._events):
-            actor = {"ID": container, "Attributes": {"signal": "10"}}
+            actor = {"ID": container, "Attributes": {"signal": self._signal}}
             at = int((NOW + timedelta(seconds=number + 1)).timestamp()) * 10**9
             about = {"Type": "container", "Action": action, "timeNano": at, "Actor": actor}
             yield json.dumps(about).encode() + b"\n"
@@ -102,3 +103,22 @@ def test_an_engine_that_goes_away_while_it_is_asked_does_not_answer() -> None:
     engine: Any = Engine(("start", "x"), breaks=True)
     with pytest.raises(EngineUnavailable):
         read_history(engine, "x", replace(OK, finished_at=NOW), NOW, same_boot=True)
+
+
+@pytest.mark.parametrize(
+    ("events", "exit_code", "believed"),
+    [
+        ([("start", "x"), ("kill", "x"), ("die", "x")], 143, False),
+        ([("start", "x"), ("die", "x"), ("kill", "x")], 143, False),  # noted after it was sent
+        ([("start", "x"), ("die", "x"), ("stop", "another"), ("kill", "x")], 137, False),
+        ([("start", "x"), ("die", "x"), ("kill", "another")], 143, True),  # it ended itself so
+        ([("start", "x"), ("die", "x"), ("kill", "x")], 7, True),  # which came too late
+    ],
+)
+def test_a_signal_may_be_noted_after_the_end_that_it_made(
+    events: list[tuple[str, str]], exit_code: int, believed: bool
+) -> None:
+    engine: Any = Engine(*events, signal="15")
+    end = replace(OK, exit_code=exit_code, finished_at=NOW)
+    history = read_history(engine, "x", end, NOW, same_boot=True)
+    assert verify_exit(end, history).kind is (ExitKind.EXITED if believed else ExitKind.ENGINE_FAILED)
