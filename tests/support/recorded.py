@@ -163,7 +163,7 @@ OLDER = (
 
 _SINCE = re.compile(
     r',"(?:non_root|read_only|network|tags|pull_requests|from_file|config_file|public_key|host_keys|host_keys_from'
-    r'|api_url)":(?:false|"default"|null|\[\]|"nobody"|"")'
+    r'|api_url|forge)":(?:false|"default"|null|\[\]|"nobody"|"")'
 )  # fields that came since, as they begin
 
 

@@ -134,8 +134,10 @@ def job_answers(ctx: ApiContext[Any, Any], tx: Tx, found: Sequence[Job]) -> list
     telling = {project_id: credentials.telling_forges(tx, project_id) for project_id in with_secret}
     return [
         {
-            **_answer(ctx, job, latest.get(job.id), project_has_secret=bool(with_secret[job.project_id])),
-            "webhook_url": _webhook_url(ctx, job, telling[job.project_id]),
+            **_answer(
+                *(ctx, job, latest.get(job.id), telling[job.project_id]),
+                project_has_secret=bool(with_secret[job.project_id]),
+            ),
             "app": app_names.get(job.id),
             "last_build": _last_build(built.get(job.id)),
             "failing": job.id in failing,
@@ -148,7 +150,14 @@ def job_answer(ctx: ApiContext[Any, Any], tx: Tx, job: Job) -> Json:
     return job_answers(ctx, tx, [job])[0]
 
 
-def _answer(ctx: ApiContext[Any, Any], job: Job, last: Run | None, *, project_has_secret: bool) -> Json:
+def _answer(
+    ctx: ApiContext[Any, Any],
+    job: Job,
+    last: Run | None,
+    telling: Mapping[str, Credential],
+    *,
+    project_has_secret: bool,
+) -> Json:
     answer: Json = {"id": job.id, "project": job.project, **shown_job(job.spec)}
     if answer["source"]["type"] == "git":
         has_secret = job.source is not None and job.source.webhook_secret is not None
@@ -163,6 +172,7 @@ def _answer(ctx: ApiContext[Any, Any], job: Job, last: Run | None, *, project_ha
         "next_fire_at": next_fire_of(job, ctx.now),
         "last_run": _last_run(last),
         "created_at": job.created_at,
+        "webhook_url": _webhook_url(ctx, job, telling),
         "warnings": warnings_of(job, ctx.server.vault, project_has_secret=project_has_secret),
     }
 
