@@ -46,14 +46,6 @@ def test_a_nightly_job_tells_its_first_failure_and_its_recovery_once(
         server.api("POST", targets, {"name": "chat", "kind": "slack", "address": address, "on": ON})
         mail = {"name": "mail", "kind": "email", "address": "ops@example.com", "on": ON}
         server.api("POST", targets, mail)
-        failed = job.ran(job.push({"run.sh": FAILS}))
-        assert failed["status"] == "failed"
-        server.wait_for("both are told", lambda: got and postbox.got)
-        server.kill()
-        server.start()
-        assert job.ran(job.push({"run.sh": FAILS}))["status"] == "failed"
-        assert job.ran(job.push({"run.sh": WORKS}))["status"] == "succeeded"
-        server.wait_for("both are told again", lambda: len(got) > 1 and len(postbox.got) > 1)
 
         def sent() -> dict[str, list[Any]]:
             """Once all of them are recorded as sent, which comes after they arrived."""
@@ -61,6 +53,14 @@ def test_a_nightly_job_tells_its_first_failure_and_its_recovery_once(
             are_sent = all(each["status"] == "sent" for every in found.values() for each in every)
             return found if are_sent else {}
 
+        failed = job.ran(job.push({"run.sh": FAILS}))
+        assert failed["status"] == "failed"
+        server.wait_for("both are told", lambda: got and postbox.got and sent())
+        server.kill()
+        server.start()
+        assert job.ran(job.push({"run.sh": FAILS}))["status"] == "failed"
+        assert job.ran(job.push({"run.sh": WORKS}))["status"] == "succeeded"
+        server.wait_for("both are told again", lambda: len(got) > 1 and len(postbox.got) > 1)
         recorded = server.wait_for("both are recorded", sent)
     subjects = [f"[acme] {job.name} works again", f"[acme] {job.name} failed"]
     assert {name: [each["subject"] for each in found] for name, found in recorded.items()} == {
