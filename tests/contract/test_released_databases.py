@@ -147,6 +147,10 @@ def read(caller: Caller, path: str, made_by: str) -> None:
     for name, value in NAMES.items():
         path = path.replace(name, value)
     answer = caller.get(path, params={"q": "x"} if path.endswith("/search") else {})
+    if answer.status_code == 404 and path.endswith(("/logs", "/search")):
+        # Beside other servers, a log that isn't here is taken for another's.
+        assert answer.json()["detail"].startswith("This log is on the disk of the server")
+        return
     assert answer.status_code == 200, (path, answer.text)
     if path.endswith(("/logs", "/search", "/metrics", "/sessions", "/export")):
         return  # which are files, or were nobody's

@@ -37,7 +37,7 @@ def proxy(tmp_path: Path) -> Iterator[EngineProxy]:
 @pytest.fixture
 def engine(harness: DockerHarness, proxy: EngineProxy) -> DockerEngine:
     """Reaches the real engine through the proxy."""
-    return harness.another(url=proxy.url)
+    return harness.through(proxy.url)
 
 
 def text(chunks: Iterator[Chunk]) -> bytes:
@@ -70,12 +70,12 @@ def calls_of_a_start(harness: DockerHarness, proxy: EngineProxy, engine: DockerE
 
 @pytest.mark.parametrize("fault", [Fault.ERROR, Fault.RESET_BEFORE, Fault.RESET_AFTER])
 def test_any_one_call_of_a_start_may_fail(harness: DockerHarness, proxy: EngineProxy, fault: Fault) -> None:
-    count = calls_of_a_start(harness, proxy, harness.another(url=proxy.url))
+    count = calls_of_a_start(harness, proxy, harness.through(proxy.url))
     assert count >= 6  # version, network, list, create, list, attach, start
     for number in range(count):
         proxy.calls.clear()
         proxy.rule = lambda call, number=number: fault if call.number == number else None
-        engine = harness.another(url=proxy.url)
+        engine = harness.through(proxy.url)
         handle = start_in_the_end(harness, engine)
         assert text(engine.logs(handle)) == b"started\n", f"call {number}"
         assert engine.wait(handle).exit_code == 0
@@ -89,7 +89,7 @@ def test_many_calls_may_fail(harness: DockerHarness, proxy: EngineProxy, seed: i
     chance = random.Random(seed)
     faults = [Fault.ERROR, Fault.RESET_BEFORE, Fault.RESET_AFTER, Fault.LATE]
     proxy.rule = lambda _call: chance.choice(faults) if chance.random() < 0.3 else None
-    handle = start_in_the_end(harness, harness.another(url=proxy.url))
+    handle = start_in_the_end(harness, harness.through(proxy.url))
     proxy.release()
     assert harness.engine.wait(handle).exit_code == 0
     proxy.release()

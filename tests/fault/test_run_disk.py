@@ -104,7 +104,7 @@ def test_where_the_storage_bounds_nothing_containers_start_and_it_is_said(
 
 def test_it_is_tried_once_and_again_after_the_engine_was_away_or_started_nothing(tmp_path: Path) -> None:
     with docker_harness() as harness, EngineProxy(tmp_path) as proxy:
-        engine = harness.another(url=proxy.url)
+        engine = harness.through(proxy.url)
 
         def trials() -> int:
             spec = harness.spec("exit 0", Script(), disk_bytes=MOST)

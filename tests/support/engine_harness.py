@@ -142,6 +142,12 @@ class DockerHarness:
         self._engines.append(engine)
         return engine
 
+    def through(self, url: str) -> DockerEngine:
+        """This installation, by way of what passes its calls on."""
+        engine = DockerEngine(url=url, installation=self.installation, clock=utc_now)
+        self._engines.append(engine)
+        return engine
+
     def epoch(self, name: str) -> DockerEngine:
         return self.another(epoch=name)
 
