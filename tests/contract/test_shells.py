@@ -132,6 +132,10 @@ class TestRealOnes:
         shown = b" ".join(seen.split())
         assert b" ".join(b"%02x" % byte for byte in every_byte) in shown
 
+    def test_it_may_be_closed_before_it_has_begun(self, harness: Harness, handle: Handle) -> None:
+        for _ in range(5):
+            harness.engine.shell(handle, 80, 24).close()
+
     def test_closing_leaves_no_process_not_even_in_the_background(self, shell: Shell) -> None:
         words = [f"1234{uuid.uuid4().int % 10**6}.{number}" for number in range(3)]
         shell.write(b"sleep %s & (setsid sleep %s &) ; sleep %s\n" % tuple(each.encode() for each in words))

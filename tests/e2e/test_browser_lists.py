@@ -19,6 +19,7 @@ from tests.support.browser import look, visitor
 from tests.support.clock import Clock
 from tests.support.demo_shared import furnish_shared
 from tests.support.seed import SUCCEEDED, World, failed, world
+from tests.support.waiting import eventually
 
 FAILED = failed(Reason.EXIT_NONZERO, "Exited with code 1")
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -65,8 +66,14 @@ def test_each_bar_of_a_strip_says_which_run_it_is(page: Page) -> None:
         (4, "failed", "1 m 35 s"),
         (23, "succeeded", "1 m 16 s"),
     ):
-        page.mouse.move(box["x"] + box["width"] * (23.3 - index) * 7 / 166, box["y"] + box["height"] / 2)
-        expect(title).to_have_text(re.compile(rf"^Run {ids[index]}: {state}, .+ [0-9:]{{8}}, took {took}$"))
+        across, down = box["x"] + box["width"] * (23.3 - index) * 7 / 166, box["y"] + box["height"] / 2
+        wanted = rf"Run {ids[index]}: {state}, .+ [0-9:]{{8}}, took {took}"
+
+        def is_told(at: tuple[float, float] = (across, down), told: str = wanted) -> bool:
+            page.mouse.move(*at)  # again, where the page has just come anew
+            return any(re.fullmatch(told, each) for each in title.all_text_contents())
+
+        eventually(is_told)
 
 
 def test_a_job_of_many_is_found_on_the_overview(page: Page) -> None:

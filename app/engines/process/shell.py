@@ -128,9 +128,11 @@ class ProcessShell:
                 return
             self._is_closed = True
             os.write(self._wake, b".")
+            # By its number: between two programs its environment can't be read, and no mark be found.
+            self._process.kill()
+            self._process.wait()
             mark = self._mark.encode()
             _kill_all(lambda variable: variable == mark)
-            self._process.wait()
             self._on_end(mark)
 
 
