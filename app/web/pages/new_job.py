@@ -90,7 +90,8 @@ def begin(ctx: PageContext) -> Response:
     """The first step was sent: from here on there is a draft."""
     with ctx.server.db.read() as tx:
         project = project_named(ctx, tx, ctx.field("project")).name
-    return _take(ctx, Draft(None, _blank(ctx, project, ctx.field("source.type"))), "source")
+    source = ctx.field("source.type") if ctx.field("source.type") in SOURCES else "git"
+    return _take(ctx, Draft(None, _blank(ctx, project, source)), "source")
 
 
 def _blank(ctx: PageContext, project: str, source: str) -> Typed:

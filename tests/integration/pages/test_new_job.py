@@ -135,6 +135,14 @@ def test_what_was_typed_stays_whichever_way_one_goes(made: World, page: Client) 
     assert unsealed(made.box, job.env["KEY"].value) == "one"
 
 
+@pytest.mark.parametrize("source", ["", "9223372036854775808", "pages"])
+def test_a_source_of_no_kind_is_taken_for_a_repository(page: Client, source: str) -> None:
+    fields = fields_of(page, "/jobs/new?project=acme") | {"source.type": source, "source.git.url": URL}
+    answer = page.post("/jobs/new", data=fields)
+    source_step = answer.headers["location"].rpartition("/")[0] + "/source"
+    assert fields_of(page, source_step)["source.git.url"] == URL
+
+
 def test_two_tabs_of_two_steps_don_t_undo_each_other(page: Client) -> None:
     build = begun(page, source__git__url=URL)
     start = build.replace("/build", "/start")
