@@ -61,8 +61,7 @@ def test_a_log_keeps_its_place_while_the_shell_is_shown(page: Page, made: World)
 
 
 def test_what_was_fetched_for_another_tab_does_not_bring_it_back(page: Page, made: World) -> None:
-    job = made.job("talking")
-    run = made.run(job, datetime.now(UTC), log=LINES)
+    run = made.run(made.job("talking"), datetime.now(UTC), log=LINES)
     held: list[Route] = []
 
     def hold(route: Route) -> None:
@@ -72,9 +71,9 @@ def test_what_was_fetched_for_another_tab_does_not_bring_it_back(page: Page, mad
             route.continue_()
 
     page.route(f"**/runs/{run}*", hold)
-    look(page, f"/runs/{run}?attempt=1")
+    # Each page fetches itself once as it begins to follow what changes: the first of all is held.
     with page.expect_request(lambda request: request.resource_type == "fetch" and "/runs/" in request.url):
-        made.run(job, datetime.now(UTC))
+        look(page, f"/runs/{run}?attempt=1")
     shell = page.get_by_role("tab", name="Shell")
     shell.click()
     with page.expect_request(lambda request: request.url.endswith("tab=shell")):  # the page asks once more
