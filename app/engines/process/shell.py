@@ -11,6 +11,7 @@ import subprocess
 import sys
 import termios
 import threading
+import time
 import uuid
 import weakref
 from collections.abc import Callable
@@ -26,6 +27,7 @@ TAKE_TERMINAL = (
     "import os, sys; os.close(os.open(os.ttyname(0), os.O_RDWR)); os.execv(sys.argv[1], sys.argv[1:])"
 )
 _LOOK_SECONDS = 0.2  # how late a shell notices that its container has ended
+_BEGIN_SECONDS, _BEGIN_LOOK_SECONDS = 5.0, 0.002
 
 
 class Shells:
@@ -89,6 +91,17 @@ class ProcessShell:
             )
         finally:
             os.close(other_end)
+        self._wait_until_begun(program.resolve())
+
+    def _wait_until_begun(self, program: Path) -> None:
+        """Between two programs a process shows no environment: whoever ends shells by their mark would not find it."""
+        process, mark = Path(f"/proc/{self._process.pid}"), self._mark.encode()
+        gives_up_at = time.monotonic() + _BEGIN_SECONDS
+        while self._process.poll() is None and time.monotonic() < gives_up_at:
+            with suppress(OSError):  # it has just ended
+                if (process / "exe").resolve() == program and mark in _variables_of(process):
+                    return
+            time.sleep(_BEGIN_LOOK_SECONDS)
 
     def read(self) -> bytes:
         while not self._is_closed and self._container.is_alive():
@@ -128,7 +141,7 @@ class ProcessShell:
                 return
             self._is_closed = True
             os.write(self._wake, b".")
-            # By its number: between two programs its environment can't be read, and no mark be found.
+            # By its number as well: it may be between two programs again.
             self._process.kill()
             self._process.wait()
             mark = self._mark.encode()
@@ -141,11 +154,16 @@ def _kill_all(is_marked: Callable[[bytes], bool]) -> None:
     found = True
     while found:
         found = False
-        for environ in Path("/proc").glob("[0-9]*/environ"):
+        for process in Path("/proc").glob("[0-9]*"):
             with suppress(OSError):  # it has ended, or is another user's
-                if any(map(is_marked, environ.read_bytes().split(b"\0"))):
-                    os.kill(int(environ.parent.name), signal.SIGKILL)
+                if any(map(is_marked, _variables_of(process))):
+                    os.kill(int(process.name), signal.SIGKILL)
                     found = True
+
+
+def _variables_of(process: Path) -> list[bytes]:
+    """Return `NAME=value` of a process as it began."""
+    return (process / "environ").read_bytes().split(b"\0")
 
 
 def _close(*descriptors: int) -> None:
