@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from app.installation import Installation
     from app.store.database import Database
 
-WAIT_SECONDS, LOOK_SECONDS = 40.0, 1.0  # heartbeats come every 10 s
+WAIT_SECONDS, LOOK_SECONDS = 40.0, 1.0  # heartbeats come every 10 s at the latest
 
 
 def rotate_key(

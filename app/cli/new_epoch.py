@@ -24,6 +24,7 @@ def new_epoch(json: JsonOption = False) -> None:
     from app.domain.audit import Action
     from app.installation import only_server, open_installation
     from app.store import epochs
+    from app.store.claims import DEAD_AFTER
 
     settings = read_settings()
     with open_installation(settings) as installation:
@@ -32,7 +33,7 @@ def new_epoch(json: JsonOption = False) -> None:
             alive = epochs.servers_alive(tx, installation.clock.now())
     if alive and not is_sqlite:
         raise UserError(
-            f"A server on {alive[0]} was at work on this database within the last 30 s: stop it first, or wait."
+            f"A server on {alive[0]} was at work on this database within the last {DEAD_AFTER.seconds} s: stop it first, or wait."
         )
     with only_server(settings, is_sqlite=is_sqlite):
         epoch = begin(settings.store_url, Action.INSTALLATION_NEW_EPOCH)

@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 V = TypeVar("V")
 Claimable = type[BuildRow] | type[RunRow]
 Claim = tuple[int, int]  # a row's id and its token
-DEAD_AFTER = timedelta(seconds=30)
+DEAD_AFTER = timedelta(seconds=15)  # three heartbeats of servers that share a database
 UNREADABLE = "What is stored of this can't be read by this version of Jobyard; the server's log has more."
 
 

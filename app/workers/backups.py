@@ -38,7 +38,7 @@ class BackupPlace(Protocol):
 
 @dataclass
 class BackupWorker:
-    """A server that dies is taken over from when nothing was heard of it for half a minute (`claims.DEAD_AFTER`)."""
+    """A server that dies is taken over from when nothing was heard of it for `claims.DEAD_AFTER`."""
 
     db: Database
     clock: Clock

@@ -64,6 +64,7 @@ log = logging.getLogger(__name__)
 POLL_SECONDS = 2.0  # while something is open that may go on by itself, or waits for what is not in the store
 IDLE_SECONDS = 300.0  # else: the lookout wakes whoever has to look
 RECONCILE_SECONDS = 10.0
+SHARING_SECONDS = 5.0  # the same where other servers may wait for a sign of life
 RETENTION_SECONDS = 60.0  # it is due every hour
 POURING = 10  # deliveries that came while one was processed
 COURTESY_SECONDS = 0.02  # for each of them
@@ -267,7 +268,7 @@ class Supervisor:
     def _reconcile(self) -> float:
         self.reconciler.step()
         self.inbox.flush_rejected()
-        return RECONCILE_SECONDS
+        return RECONCILE_SECONDS if self.reconciler.alone else SHARING_SECONDS
 
     def _schedule(self) -> float:
         self.clock_changes.step()

@@ -12,7 +12,7 @@ from app.domain.builds import BuildReason, BuildStatus
 from app.domain.job.records import Job
 from app.domain.runs import Again, Cancel, Final, Outcome, Reason, RunStatus
 from app.store import builds, run_attempts, runs
-from app.store.claims import expire_servers, heartbeat, register_server
+from app.store.claims import DEAD_AFTER, expire_servers, heartbeat, register_server
 from app.store.database import Database
 from tests.support.stored import NOW, add_build, add_job, add_run
 
@@ -224,7 +224,8 @@ def test_cancelling_a_build(db: Database, job: Job) -> None:
 def test_only_what_nobody_works_on_is_taken_over(db: Database, job: Job) -> None:
     for name in ("dead", "silent", "alive", "me", "me-lost", "unheard-of"):
         add_run(db, job, name)
-    servers = {"dead": 0, "silent": -31, "alive": -29, "me": 0}
+    limit = DEAD_AFTER.seconds
+    servers = {"dead": 0, "silent": -limit - 1, "alive": 1 - limit, "me": 0}
     with db.write() as tx:
         for server, seconds in servers.items():
             register_server(tx, server, "host", 1, NOW + timedelta(seconds=seconds))
