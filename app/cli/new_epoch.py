@@ -33,7 +33,8 @@ def new_epoch(json: JsonOption = False) -> None:
             alive = epochs.servers_alive(tx, installation.clock.now())
     if alive and not is_sqlite:
         raise UserError(
-            f"A server on {alive[0]} was at work on this database within the last {DEAD_AFTER.seconds} s: stop it first, or wait."
+            f"A server on {alive[0]} was at work on this database within the last {DEAD_AFTER.seconds} s: "
+            "stop it first, or wait."
         )
     with only_server(settings, is_sqlite=is_sqlite):
         epoch = begin(settings.store_url, Action.INSTALLATION_NEW_EPOCH)

@@ -261,15 +261,15 @@ def bury(place: Installation, server: str) -> None:
         assert server in claims.expire_servers(tx, now, alone=True, me="two")
 
 
-def test_a_server_that_is_not_heard_of_for_half_a_minute_is_dead(place: Installation, shelf: Shelf) -> None:
+def test_a_server_that_is_not_heard_of_for_a_while_is_dead(place: Installation, shelf: Shelf) -> None:
     started(place, shelf).step()
     claimed = BackupState(START, owner="one")
     with place.db.read() as tx:
         now = claims.time_of_servers(tx, place.clock.now())
     with place.db.write() as tx:
-        claims.heartbeat(tx, "one", now - timedelta(seconds=20))
+        claims.heartbeat(tx, "one", now - claims.DEAD_AFTER + timedelta(seconds=1))
         assert backups.is_being_made(tx, claimed, now)
-        claims.heartbeat(tx, "one", now - timedelta(seconds=31))
+        claims.heartbeat(tx, "one", now - claims.DEAD_AFTER - timedelta(seconds=1))
         assert not backups.is_being_made(tx, claimed, now)
 
 
