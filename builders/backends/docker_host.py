@@ -12,7 +12,7 @@ DEFAULT_URL = "unix:///var/run/docker.sock"
 
 
 class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: str, timeout: float) -> None:
+    def __init__(self, path: str, timeout: float | None) -> None:
         super().__init__("docker", timeout=timeout)
         self._path = path
 
@@ -43,8 +43,11 @@ class DockerHost:
     def can_be_asked(self) -> bool:
         return urlsplit(self.url or DEFAULT_URL).scheme in ("unix", "tcp")
 
-    def connection(self, seconds: float) -> http.client.HTTPConnection:
-        """Return a connection that is not open yet. Raises OSError for certificates that can't be read."""
+    def connection(self, seconds: float | None) -> http.client.HTTPConnection:
+        """Return a connection that is not open yet, and waits so long for an answer; None is for ever.
+
+        Raises OSError for certificates that can't be read.
+        """
         parts = urlsplit(self.url or DEFAULT_URL)
         if parts.scheme == "unix":
             return _UnixConnection(parts.path, seconds)

@@ -11,6 +11,7 @@ from builders.backends.progress import ProgressReader
 from builders.backends.step_limits import StepLimits
 
 WENT_AWAY = "The container engine went away meanwhile."
+NO_ANSWER = "The container engine doesn't answer, or went away meanwhile."
 _ENGINE_DOWN = re.compile(
     r"(?:ERROR: |error: )?(?:failed to \w+(?: \w+)?: )*"
     r"(?:cannot connect to the docker daemon|error during connect:|permission denied while trying to connect|"
@@ -55,7 +56,7 @@ def explain_failure(
     if engine_went_away and (exited is None or exited[1] in _KILLED):
         return BackendUnavailable(WENT_AWAY)
     if exited is None and _ENGINE_DOWN.match(last):
-        return BackendUnavailable("The container engine doesn't answer, or went away meanwhile.")
+        return BackendUnavailable(NO_ANSWER)
     step = progress.failed_step
     pull = _PULL.match(step.name) if step is not None else None
     said = "\n".join([progress.error, *progress.tail])
@@ -77,14 +78,12 @@ def explain_failure(
     return BuildFailed(f"The build failed: {(last or f'exit status {status}').rstrip('.')}.")
 
 
-def not_pushed(reference: str, last_line: str, *, engine_went_away: bool) -> BackendUnavailable | None:
-    """Say why an image is not at its registry, where nobody refused it; `last_line` is the CLI's."""
+def not_pushed(reference: str, said: str, *, engine_went_away: bool) -> BackendUnavailable | None:
+    """Say why an image is not at its registry, where nobody refused it; `said` is the engine's."""
     if engine_went_away:
         return BackendUnavailable(WENT_AWAY)
-    if _ENGINE_DOWN.match(last_line):
-        return BackendUnavailable("The container engine doesn't answer, or went away meanwhile.")
-    if _REGISTRY_DOWN.search(last_line):
+    if _REGISTRY_DOWN.search(said):
         return BackendUnavailable(
-            f"The registry can't be reached, so the image could not be pushed to {reference}: {last_line}."
+            f"The registry can't be reached, so the image could not be pushed to {reference}: {said}."
         )
     return None

@@ -18,11 +18,14 @@ def registry_of(reference: str) -> str:
     return first if is_host else PUBLIC
 
 
+def address_of(registry: str) -> str:
+    """Return what a login to the registry is known by."""
+    return _PUBLIC_KEY if registry == PUBLIC else registry
+
+
 def write_logins(directory: Path, logins: Mapping[str, Login]) -> None:
     """Write `config.json`, with mode 0600, into the directory that will be the CLI's `DOCKER_CONFIG`."""
-    auths = {
-        _PUBLIC_KEY if host == PUBLIC else host: {"auth": _pair(login)} for host, login in logins.items()
-    }
+    auths = {address_of(host): {"auth": _pair(login)} for host, login in logins.items()}
     file = os.open(directory / "config.json", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(file, "w") as config:
         json.dump({"auths": auths}, config)

@@ -2,16 +2,34 @@
 
 import json
 import os
+import re
 import subprocess
+from pathlib import Path
 
 import pytest
 
 from tests.support.project import ROOT
+from tests.support.registry import registry
 from tests.support.waiting import eventually
 
 DOCKER = ROOT / "scripts/docker"
 IMAGE = "jobyard-server:test"
 UP_SECONDS = 60.0
+MOST_BYTES = 300_000_000
+BUILDS = """
+import pathlib, sys, threading
+from builders.backends.base import BuildRequest
+from builders.backends.buildkit import BuildKitCli
+from builders.backends.push import RegistryPush
+
+context = pathlib.Path("/tmp/context")
+context.mkdir()
+request = BuildRequest(context, dockerfile_text="FROM scratch\\nLABEL jobyard.test=1\\n")
+common = dict(on_output=sys.stdout.buffer.write, should_stop=threading.Event(), time_limit_seconds=60)
+image = BuildKitCli().build(request, on_step=lambda _: None, **common)
+print()
+print(RegistryPush().push(image, f"{sys.argv[1]}/acme/built:1", None, **common))
+"""
 
 
 def docker(*arguments: str) -> str:
@@ -38,7 +56,17 @@ def image() -> str:
 def test_it_holds_what_the_server_needs(image: str) -> None:
     docker("run", "--rm", image, "python", "-c", "import app, builders")
     assert docker("run", "--rm", image, "git", "--version").startswith("git version 2.")
-    assert "buildx" in docker("run", "--rm", image, "docker", "buildx", "version")
+
+
+def test_it_is_small(image: str) -> None:
+    assert int(docker("image", "inspect", "--format", "{{.Size}}", image)) <= MOST_BYTES
+
+
+def test_it_builds_and_pushes_without_a_docker_client(image: str, tmp_path: Path) -> None:
+    engine = ("--volume", "/var/run/docker.sock:/var/run/docker.sock", "--user", "0")
+    with registry(tmp_path / "registry") as images:
+        said = docker("run", "--rm", *engine, image, "python", "-c", BUILDS, images.host)
+    assert re.fullmatch(r"sha256:\w{64}", said.splitlines()[-1])
 
 
 def test_the_command_line_is_there(image: str) -> None:

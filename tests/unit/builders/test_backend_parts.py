@@ -305,18 +305,25 @@ DEBIAN = '[ "$1" = buildx ] && exit 1; echo "Docker version 20.10.24+dfsg1, buil
 def test_the_cli_is_one_that_can(tmp_path: Path, programs: list[str], expected: tuple) -> None:
     for number, script in enumerate(programs):
         program(tmp_path / str(number) / "docker", script)
-    found = find_cli(":".join(str(tmp_path / str(number)) for number in range(len(programs))))
+    found = find_cli(":".join(str(tmp_path / str(number)) for number in range(len(programs))), "")
     assert found == Cli(
         (str(tmp_path / expected[0] / "docker"), *expected[1]), is_buildx="buildx" in expected[1]
     )
 
 
+def test_a_plugin_is_called_by_itself(tmp_path: Path) -> None:
+    plugin = program(tmp_path / "plugins" / "docker-buildx", '[ "$1" = version ]')
+    program(tmp_path / "bin" / "docker", BUILDX)
+    found = find_cli(str(tmp_path / "bin"), str(tmp_path / "plugins"))
+    assert found == Cli((str(plugin), "build", "--load"), is_buildx=True)
+
+
 def test_without_a_cli_that_can_the_fix_is_named(tmp_path: Path) -> None:
-    with pytest.raises(BackendUnavailable, match=r"There is no docker CLI here\. Install"):
-        find_cli(str(tmp_path))
+    with pytest.raises(BackendUnavailable, match=r"Nothing here can build with BuildKit\. Install"):
+        find_cli(str(tmp_path), "")
     program(tmp_path / "x" / "docker", MODERN)
     with pytest.raises(BackendUnavailable, match=r"can build with BuildKit\. Install"):
-        find_cli(str(tmp_path / "x"))
+        find_cli(str(tmp_path / "x"), "")
 
 
 def test_output_that_claims_to_be_progress_costs_little_and_breaks_nothing() -> None:
@@ -353,10 +360,6 @@ def test_an_engine_that_went_away_is_believed_before_the_cli(end: bytes, kind: t
 @pytest.mark.parametrize(
     ("line", "kind"),
     [
-        (
-            "Cannot connect to the Docker daemon at unix:///x. Is the docker daemon running?",
-            BackendUnavailable,
-        ),
         ('Get "https://r.example.com/v2/": dial tcp 192.0.2.1:443: i/o timeout', BackendUnavailable),
         ("received unexpected HTTP status: 503 Service Unavailable", BackendUnavailable),
         ("denied: requested access to the resource is denied", type(None)),
