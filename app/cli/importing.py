@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from app.cli.options import ProjectOption, add_command, make_group
 from app.domain.errors import UserError
+
+if TYPE_CHECKING:
+    from app.cli.imports.drafts import Draft
 
 FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="YAML or JSON; - is standard input.")]
 
@@ -30,7 +33,7 @@ def import_do(file: FileArgument, project: ProjectOption = None) -> None:
 
     draft = Draft()
     name = import_spec(_only(file), draft)
-    typer.echo(draft.written(project or name, makes_it=project is None), nl=False)
+    _print(draft, file, project, name)
 
 
 def import_northflank(file: FileArgument, project: ProjectOption = None) -> None:
@@ -43,7 +46,16 @@ def import_northflank(file: FileArgument, project: ProjectOption = None) -> None
 
     draft = Draft()
     import_jobs(_only(file), draft)
-    typer.echo(draft.written(project or "imported", makes_it=project is None), nl=False)
+    _print(draft, file, project, "imported")
+
+
+def _print(draft: Draft, file: Path, project: str | None, name: str) -> None:
+    """Print what was found. Raises UserError where that is no job, after the reasons."""
+    from app.cli.files import name_of
+
+    typer.echo(draft.written(project or name, makes_it=project is None), nl=False)
+    if "jobs" not in draft.sections:
+        raise UserError(f"There is no job in {name_of(file)}: the comments say what became of the rest.")
 
 
 def _only(file: Path) -> Any:

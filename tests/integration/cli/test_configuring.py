@@ -178,6 +178,10 @@ def test_what_is_imported_is_taken_by_a_server(cli: Cli, admin: Caller) -> None:
     assert cli("apply", "jobs.yaml").out == "job shop/nightly-report created\n"
     Path("job.json").write_text("7")
     assert cli("import", "do", "job.json").err == "jobyard: job.json must hold one object.\n"
+    Path("site.yaml").write_text("name: site\nservices: [{name: web}]\n")
+    site = cli("import", "do", "site.yaml")
+    assert site.out.startswith("# services.web: has no counterpart")
+    assert site.err == "jobyard: There is no job in site.yaml: the comments say what became of the rest.\n"
 
 
 def test_an_empty_spec_becomes_an_empty_project() -> None:
