@@ -16,8 +16,16 @@ from builders.runtimes.node import RUNTIME as NODE
 from builders.runtimes.procfile import RUNTIME as PROCFILE
 from builders.source import SourceTree
 
-MARKERS = ("requirements.txt", "pyproject.toml", "package.json", "go.mod", "Procfile", "Dockerfile")
-LOOKED_FOR = "a Dockerfile, a manifest of Python, Node.js or Go, a shell script or a Procfile"
+MARKERS = (
+    "requirements.txt",
+    "pyproject.toml",
+    "package.json",
+    "go.mod",
+    "Cargo.toml",
+    "Procfile",
+    "Dockerfile",
+)
+LOOKED_FOR = "a Dockerfile, a manifest of Python, Node.js, Go or Rust, a shell script or a Procfile"
 ASIDE = frozenset(["docs", "doc", "test", "tests", "examples", "example"])
 LEVELS = 3
 COMPARED = 200  # names at the root that may be misspelt markers

@@ -64,6 +64,12 @@ def system_reasons(tree: SourceTree) -> tuple[str, ...]:
     return (f"Debian packages: {', '.join(found[1])} ({found[0]}).",) if found else ()
 
 
+def certificates_from_build() -> Copy:
+    """What the small image lacks, and whoever speaks TLS looks for."""
+    path = "/etc/ssl/certs/ca-certificates.crt"
+    return Copy((path,), path, stage="build")
+
+
 def source_from_context() -> Copy:
     return Copy(
         (".",),

@@ -82,6 +82,7 @@ def validate(
         from app.web.declared.repository_file import check
 
         faults = check(read_file(file), name)
+    faults = sorted(faults, key=lambda fault: fault[0] or 0)
     if json:
         items = [{"line": line, "message": message} for line, message in faults]
         print(jsonlib.dumps({"items": items}, indent=2, ensure_ascii=False))

@@ -161,11 +161,10 @@ def _stages(tree: SourceTree, line: Line, install: tuple[str | None, bool], buil
         steps += [Copy((".",), "./")]
         steps += [Run((command,), caches=CACHES)] if command else []
     steps += [Run(("mkdir -p /out", build), phase="build", caches=CACHES)]
-    certificates = "/etc/ssl/certs/ca-certificates.crt"
     final: list[Instruction] = [
         *system,
         Env({"HOME": layout.HOME}),
-        Copy((certificates,), certificates, stage="build"),
+        layout.certificates_from_build(),
         Copy(("/out/",), f"{BINARIES}/", stage="build"),
         layout.source_from_context(),
         Workdir(WORKDIR),

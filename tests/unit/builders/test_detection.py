@@ -37,6 +37,7 @@ TOOLING = '{"devDependencies": {"prettier": "3"}, "scripts": {"lint": "prettier 
             {"package.json": DEPENDENT, "go.mod": "module x", "main.go": "package main\nfunc main() {}\n"},
             "go",
         ),
+        ({"package.json": DEPENDENT, "Cargo.toml": "[package]\nname='x'", "src/main.rs": ""}, "rust"),
         ({"package.json": TOOLING, "job.py": "print()"}, "python"),
         ({"package.json": TOOLING, "go.mod": "module x", "main.go": "package main\nfunc main() {}\n"}, "go"),
         ({"pyproject.toml": "[tool.ruff]\n", "package.json": DEPENDENT}, "node"),
@@ -44,7 +45,7 @@ TOOLING = '{"devDependencies": {"prettier": "3"}, "scripts": {"lint": "prettier 
         ({"package.json": DEPENDENT, "requirements.txt": "", "Procfile": "job: node x.js"}, "node"),
         ({"package.json": DEPENDENT, "requirements.txt": "", "Procfile": "job: python x.py"}, "python"),
         # Languages without a runtime.
-        ({"Cargo.toml": "", "package.json": DEPENDENT}, None),
+        ({"pom.xml": "", "package.json": DEPENDENT}, None),
         ({"Gemfile": "", "x.py": "print()"}, None),
         ({"App.csproj": ""}, None),
         ({"Cargo.toml": "", "pyproject.toml": "[project]\nname='x'\n", "main.py": "print()"}, "python"),
