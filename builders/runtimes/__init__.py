@@ -1,12 +1,13 @@
 """The languages. A new one is a file here and a line in the list."""
 
-from builders.runtimes import go, node, procfile, python, rust, shell
+from builders.runtimes import go, node, procfile, python, ruby, rust, shell
 from builders.runtimes.base import Runtime
 
 # Among equally strong signs the earlier one wins: what a back end is written in before what a page needs.
 RUNTIMES: tuple[Runtime, ...] = (
     go.RUNTIME,
     python.RUNTIME,
+    ruby.RUNTIME,
     rust.RUNTIME,
     node.RUNTIME,
     shell.RUNTIME,
@@ -16,7 +17,6 @@ RUNTIMES: tuple[Runtime, ...] = (
 # Root files of languages without a runtime here, so that such a repository isn't taken for another.
 # Those a page's package.json often sits beside:
 BACK_ENDS: dict[str, str] = {
-    "Gemfile": "Ruby",
     "composer.json": "PHP",
     "pom.xml": "Java",
     "build.gradle": "Java",

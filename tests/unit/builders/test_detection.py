@@ -37,6 +37,7 @@ TOOLING = '{"devDependencies": {"prettier": "3"}, "scripts": {"lint": "prettier 
             {"package.json": DEPENDENT, "go.mod": "module x", "main.go": "package main\nfunc main() {}\n"},
             "go",
         ),
+        ({"package.json": DEPENDENT, "Gemfile": "", "job.rb": "puts 1"}, "ruby"),
         ({"package.json": DEPENDENT, "Cargo.toml": "[package]\nname='x'", "src/main.rs": ""}, "rust"),
         ({"package.json": TOOLING, "job.py": "print()"}, "python"),
         ({"package.json": TOOLING, "go.mod": "module x", "main.go": "package main\nfunc main() {}\n"}, "go"),
@@ -46,7 +47,7 @@ TOOLING = '{"devDependencies": {"prettier": "3"}, "scripts": {"lint": "prettier 
         ({"package.json": DEPENDENT, "requirements.txt": "", "Procfile": "job: python x.py"}, "python"),
         # Languages without a runtime.
         ({"pom.xml": "", "package.json": DEPENDENT}, None),
-        ({"Gemfile": "", "x.py": "print()"}, None),
+        ({"composer.json": "", "x.py": "print()"}, None),
         ({"App.csproj": ""}, None),
         ({"Cargo.toml": "", "pyproject.toml": "[project]\nname='x'\n", "main.py": "print()"}, "python"),
         ({"Cargo.toml": "", "Dockerfile": "FROM x"}, "dockerfile"),

@@ -1,0 +1,6 @@
+require "json"
+require "lines"
+
+REPORT = { lines: Lines.count("one\ntwo\nthree\n") }
+
+puts JSON.generate(REPORT)

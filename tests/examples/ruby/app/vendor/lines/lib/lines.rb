@@ -1,0 +1,3 @@
+module Lines
+  def self.count(text) = text.lines.size
+end
