@@ -53,7 +53,9 @@ class BuildsInFlight(enum.StrEnum):
 class BuildConfig:
     """How an image is made from a commit, and which pushes are worth one."""
 
-    mode: Literal["auto", "dockerfile", "go", "python", "ruby", "rust", "node", "shell", "procfile"] = "auto"
+    mode: Literal[
+        "auto", "dockerfile", "go", "java", "python", "ruby", "rust", "node", "shell", "procfile"
+    ] = "auto"
     root_directory: str = "/"
     dockerfile: str = "/Dockerfile"
     target: str | None = None

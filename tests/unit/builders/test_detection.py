@@ -46,7 +46,7 @@ TOOLING = '{"devDependencies": {"prettier": "3"}, "scripts": {"lint": "prettier 
         ({"package.json": DEPENDENT, "requirements.txt": "", "Procfile": "job: node x.js"}, "node"),
         ({"package.json": DEPENDENT, "requirements.txt": "", "Procfile": "job: python x.py"}, "python"),
         # Languages without a runtime.
-        ({"pom.xml": "", "package.json": DEPENDENT}, None),
+        ({"build.gradle": "", "package.json": DEPENDENT}, None),
         ({"composer.json": "", "x.py": "print()"}, None),
         ({"App.csproj": ""}, None),
         ({"Cargo.toml": "", "pyproject.toml": "[project]\nname='x'\n", "main.py": "print()"}, "python"),
