@@ -47,8 +47,10 @@ def _plan(tree: SourceTree, settings: BuildSettings, workspace: Workspace | None
     if workspace and release == NODE.newest():
         release = choose_version(root, top)
     manager, why, manager_warnings = choose_manager(root, top.data)
-    start = choose_start(tree, settings, offers_of(tree, package, release.line))
-    refuse_other_runtimes(package, start.text or "")
+    start = choose_start(
+        tree, settings, offers_of(tree, package, release.line, "bun" if manager.name == "bun" else "node")
+    )
+    refuse_other_runtimes(package, start.text or "", manager.name)
     needed = development_programs(package, [start.text or "", *start.processes.values()])
     lock = next((lock for lock in manager.locks if lock in root.root_files), "")
     stale = stale_lock(root, top, lock) if lock and manager.name == "npm" else ""
@@ -100,7 +102,7 @@ def _stages(tree: SourceTree, recipe: Recipe, image: str, command: str) -> tuple
     system = layout.system_packages(tree)
     manager = recipe.manager
     tool = (Run((manager.tool,), caches=(manager.npm_cache,)),) if manager.tool else ()
-    at_run_time = tool if re.search(rf"\b{manager.command}\b", command) else ()
+    at_run_time = tool if re.search(rf"\b{manager.command}x?\b", command) else ()
     path = recipe.programs
     first = (*system, *at_run_time, Env({"NODE_ENV": "production", "HOME": layout.HOME, "PATH": path}))
     if not recipe.install and not recipe.build:
@@ -120,7 +122,7 @@ RUNTIME = Runtime(
     "Node.js",
     evidence,
     plan,
-    frozenset(["node", "npm", "npx", "pnpm", "yarn", "tsx", "ts-node"]),
+    frozenset(["node", "npm", "npx", "pnpm", "yarn", "tsx", "ts-node", "bun"]),
     signs=("package.json", *CONVENTIONAL),
     versions=tuple(dotted(line) for line in NODE.lines),
     plan_member=plan_member,

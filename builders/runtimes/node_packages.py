@@ -10,6 +10,7 @@ from builders.plan import PlanError
 from builders.source import SourceTree
 
 NPM_CACHE = Cache("npm", "/root/.npm")
+BUN_LOCKS = ("bun.lock", "bun.lockb")
 LIFECYCLE = ("preinstall", "install", "postinstall", "prepare")
 # Directories that installing may read beside the manifests.
 SUPPORTING = ("patches", ".yarn", "prisma")
@@ -103,6 +104,22 @@ def _yarn_berry(version: str) -> Manager:
     )
 
 
+def _bun(version: str) -> Manager:
+    """Bun installs, and runs what is told to by its name; Node.js is beside it for what asks for that."""
+    frozen = "bun install --frozen-lockfile"
+    return Manager(
+        name="bun",
+        command="bun",
+        locks=BUN_LOCKS,
+        frozen=frozen,
+        unlocked="bun install --no-save",
+        production="{} --production",
+        prune=f"rm -rf node_modules && {frozen} --production",
+        cache=Cache("bun", "/root/.bun/install/cache"),
+        tool=f"npm install --global --no-audit --no-fund bun@{version}",
+    )
+
+
 def choose_manager(tree: SourceTree, package: Mapping[str, Any]) -> tuple[Manager, str, tuple[str, ...]]:
     """Return the manager, why, and warnings: the packageManager field counts, else the lock file, else it is npm."""
     name, version = _package_manager_field(package)
@@ -119,13 +136,21 @@ def choose_manager(tree: SourceTree, package: Mapping[str, Any]) -> tuple[Manage
     for lock in NPM.locks:
         if lock in tree.root_files:
             return NPM, f"{lock} is at the root", ()
-    bun = tuple(name for name in ("bun.lock", "bun.lockb") if name in tree.root_files)
-    warning = f"{bun[0]} is left aside: Bun isn't supported yet. " if bun else ""
-    return (
-        NPM,
-        "the default, as there is no lock file",
-        (f"{warning}There is no package-lock.json: each build may install other versions. Commit one.",),
-    )
+    for lock in BUN_LOCKS:
+        if lock in tree.root_files:
+            return _bun("1"), f"{lock} is at the root", ()
+    script = next((name for name, command in _scripts(package) if re.search(r"\bbunx?\b", command)), None)
+    manager, lock, why = NPM, "package-lock.json", "the default, as there is no lock file"
+    if script:
+        manager, lock, why = _bun("1"), "bun.lock", f"the script {script!r} of package.json runs it"
+    missing = f"There is no {lock}: each build may install other versions. Commit one."
+    return manager, why, (missing,)
+
+
+def _scripts(package: Mapping[str, Any]) -> list[tuple[str, str]]:
+    scripts = package.get("scripts")
+    found = scripts.items() if isinstance(scripts, dict) else ()
+    return [(name, command) for name, command in found if isinstance(command, str)]
 
 
 def lock_first_files(tree: SourceTree, package: Mapping[str, Any], manager: Manager) -> tuple[str, ...]:
@@ -160,7 +185,9 @@ def _package_manager_field(package: Mapping[str, Any]) -> tuple[str, str]:
         return "", ""
     match = re.fullmatch(r"(npm|pnpm|yarn|bun)@([0-9][0-9A-Za-z.-]*)(?:\+[0-9A-Za-z.]+)?", text.strip())
     if not match:
-        raise PlanError(f"package.json packageManager {text!r} is not NAME@VERSION of npm, pnpm or yarn.")
+        raise PlanError(
+            f"package.json packageManager {text!r} is not NAME@VERSION of npm, pnpm, yarn or bun."
+        )
     return match[1], match[2]
 
 
@@ -170,11 +197,9 @@ def _named(tree: SourceTree, name: str, version: str) -> Manager:
             return _pnpm(version)
         case "yarn":
             return _yarn(tree, version)
-        case "npm":
-            return NPM
-    raise PlanError(
-        f"package.json packageManager asks for {name}, which isn't supported yet. Add a Dockerfile."
-    )
+        case "bun":
+            return _bun(version)
+    return NPM
 
 
 def _yarn(tree: SourceTree, version: str) -> Manager:
@@ -199,7 +224,7 @@ def _other_locks(tree: SourceTree, name: str) -> tuple[str, ...]:
         "pnpm": ("pnpm-lock.yaml",),
         "yarn": ("yarn.lock",),
         "npm": NPM.locks,
-        "bun": ("bun.lock", "bun.lockb"),
+        "bun": BUN_LOCKS,
     }
     others = [
         lock

@@ -37,12 +37,12 @@ def development_programs(package: Package, commands: Iterable[str]) -> list[str]
     return sorted(only_development & named)
 
 
-def refuse_other_runtimes(package: Package, command: str) -> None:
-    """Raise NotRecognised for a command of a runtime that no image of ours has."""
+def refuse_other_runtimes(package: Package, command: str, manager: str) -> None:
+    """Raise NotRecognised for a command of a runtime that the image does not have."""
     program = next((word for word in command.split() if "=" not in word), "")
     brought = any(program in package.table(f"{kind}ependencies") for kind in ("d", "devD"))
-    if program in _OTHER_RUNTIMES and not brought:
-        name = _OTHER_RUNTIMES[program]
+    name = _OTHER_RUNTIMES.get(program, "")
+    if name and name.lower() != manager and not brought:
         raise NotRecognised(
             f"This looks like {name} ('{command}'), which has no runtime here yet. Add a Dockerfile."
         )

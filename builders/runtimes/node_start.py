@@ -62,15 +62,16 @@ _TOOLING = re.compile(
 )
 
 
-def offers_of(tree: SourceTree, package: Package, line: Line) -> Offers:
+def offers_of(tree: SourceTree, package: Package, line: Line, program: str = "node") -> Offers:
+    """Return what there is to run; `program` is what runs files."""
     scripts = package.scripts
     served = {name: why for name in SCRIPTS if name in scripts and (why := _serves(tree, scripts, name))}
     name = next((name for name in SCRIPTS if name in scripts and name not in served), None)
     declared = Option(_script_command(scripts, name), f"package.json has a script {name!r}") if name else None
     looked_at = [name for name in CONVENTIONAL if name in tree.root_files] or _programs(tree)[:1]
     return Offers(
-        declared=declared or _single_bin(tree, package) or _main(tree, package),
-        conventional=_conventional(tree, line),
+        declared=declared or _single_bin(tree, package, program) or _main(tree, package, program),
+        conventional=_conventional(tree, line, program),
         candidates=[
             *(f"script {name!r}" for name in scripts),
             *(path for path in _programs(tree) if path.endswith("js")),
@@ -139,13 +140,13 @@ def _script_command(scripts: Mapping[str, str], name: str) -> str:
     return f"npm run --silent {name}" if around or "$npm_" in scripts[name] else scripts[name]
 
 
-def _single_bin(tree: SourceTree, package: Package) -> Option | None:
+def _single_bin(tree: SourceTree, package: Package, program: str) -> Option | None:
     if len(package.bins) != 1:
         return None
     path = next(iter(package.bins.values()))
     first = (tree.read_head(path.removeprefix("./")) or "").partition("\n")[0]
     if re.search(r"\.[mc]?[jt]s$", path) or not first or "node" in first:
-        return Option(f"node {shlex.quote(path)}", "package.json has one bin")
+        return Option(f"{program} {shlex.quote(path)}", "package.json has one bin")
     is_script = first.startswith("#!")
     return (
         Option(script_command(tree, path.removeprefix("./")), "package.json has one bin")
@@ -154,7 +155,7 @@ def _single_bin(tree: SourceTree, package: Package) -> Option | None:
     )
 
 
-def _main(tree: SourceTree, package: Package) -> Option | None:
+def _main(tree: SourceTree, package: Package, program: str) -> Option | None:
     """Return what package.json names as main, if running that does something, or a build makes it."""
     main = package.data.get("main")
     if not isinstance(main, str):
@@ -165,9 +166,9 @@ def _main(tree: SourceTree, package: Package) -> Option | None:
     )
     source = path or _source_of(tree, main)
     if source and _runs(tree, source):
-        return Option(f"node {shlex.quote(main)}", "package.json names it as main")
+        return Option(f"{program} {shlex.quote(main)}", "package.json names it as main")
     is_built = not source and "build" in package.scripts
-    return Option(f"node {shlex.quote(main)}", "package.json names it as main") if is_built else None
+    return Option(f"{program} {shlex.quote(main)}", "package.json names it as main") if is_built else None
 
 
 def _runs(tree: SourceTree, path: str) -> bool:
@@ -179,12 +180,14 @@ def _doing(tree: SourceTree, path: str) -> Doing:
     return doing_of(tree.read_beginning(path) or "")
 
 
-def _conventional(tree: SourceTree, line: Line) -> Option | None:
-    usable = [name for name in _programs(tree) if not name.endswith("ts") or line >= TYPES_SINCE]
+def _conventional(tree: SourceTree, line: Line, program: str) -> Option | None:
+    usable = [
+        name for name in _programs(tree) if not name.endswith("ts") or line >= TYPES_SINCE or program == "bun"
+    ]
     name = next((name for name in CONVENTIONAL if name in usable and _runs(tree, name)), None)
     if name:
-        return Option(f"node {name}", f"{name} is at the root")
+        return Option(f"{program} {name}", f"{name} is at the root")
     found = [name for name in usable[:MOST_LOOKED_AT] if _runs(tree, name)]
     if len(found) == 1:
-        return Option(f"node {shlex.quote(found[0])}", f"{found[0]} is the only program at the root")
+        return Option(f"{program} {shlex.quote(found[0])}", f"{found[0]} is the only program at the root")
     return None

@@ -104,7 +104,6 @@ def test_versions_that_disagree_are_noted(node_plan) -> None:
         ),
         ({"engines": {"node": "newest"}}, r"engines\.node 'newest' can't be read"),
         ({"packageManager": "yarn"}, r"packageManager 'yarn' is not NAME@VERSION"),
-        ({"packageManager": "bun@1.2.0"}, r"packageManager asks for bun, which isn't supported yet"),
         ({"packageManager": "pnpm@9; rm -rf /"}, r"is not NAME@VERSION"),
     ],
 )
@@ -316,10 +315,34 @@ def test_scripts_of_the_installation_find_what_they_call(node_plan, script: str)
     )
 
 
-@pytest.mark.parametrize("start", ["bun a.ts", "A=1 bun run a.ts", "bunx tsx a.ts", "deno run a.ts"])
-def test_another_runtime_is_refused_by_name(node_plan, start: str) -> None:
+@pytest.mark.parametrize("package", [{}, {"packageManager": "npm@11.0.0", "scripts": {"start": "bun a.ts"}}])
+def test_another_runtime_is_refused_by_name(node_plan, package: Mapping[str, Any]) -> None:
     with pytest.raises(PlanError, match="which has no runtime here yet"):
-        node_plan({"scripts": {"start": start}})
+        node_plan({"scripts": {"start": "deno run a.ts"}, **package})
+
+
+@pytest.mark.parametrize("start", ["bun a.ts", "A=1 bun run a.ts", "bunx tsx a.ts"])
+def test_what_a_script_runs_by_bun_has_it(node_plan, start: str) -> None:
+    plan = node_plan({"scripts": {"start": start}})
+    assert (plan.run_command, plan.install_command) == (start, "bun install --no-save --production")
+    assert "npm install --global --no-audit --no-fund bun@1" in render_dockerfile(plan)
+
+
+def test_bun_installs_by_its_lock_and_runs_files(make_tree) -> None:
+    package = json.dumps({"dependencies": {"ms": "2.1.3"}, "packageManager": "bun@1.3.2"})
+    plan = make_plan(make_tree({"package.json": package, "bun.lock": "{}", "job.ts": "console.log(1)"}))
+    assert plan.package_manager == "bun"
+    assert plan.install_command == "bun install --frozen-lockfile --production"
+    assert plan.command == ("bun", "job.ts")
+    assert render_dockerfile(plan).count("bun@1.3.2") == 2
+    unlocked = make_plan(make_tree({"package.json": package, "job.ts": "console.log(1)"}))
+    assert unlocked.install_command == "bun install --no-save --production"
+
+
+def test_what_bun_builds_leaves_behind_what_only_that_needed(make_tree) -> None:
+    package = {"scripts": {"build": "bun build.ts", "start": "bun dist/a.js"}, "devDependencies": {"ms": "2"}}
+    text = render_dockerfile(make_plan(make_tree({"package.json": json.dumps(package), "bun.lock": "{}"})))
+    assert "rm -rf node_modules && bun install --frozen-lockfile --production" in text
 
 
 @pytest.mark.parametrize(
