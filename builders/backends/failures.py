@@ -74,6 +74,8 @@ def explain_failure(
             named = limits.setting and f" ({limits.setting})"
             mebibytes = limits.memory_bytes // 2**20
             reason += f": it was killed, most likely for using more than {mebibytes} MiB of memory{named}"
+        elif exited and progress.said:
+            reason += f": {progress.said}"
         return BuildFailed(f"The build failed at {step.name}: {reason}.")
     return BuildFailed(f"The build failed: {(last or f'exit status {status}').rstrip('.')}.")
 

@@ -8,9 +8,11 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from builders.backends.base import Step
+from builders.backends.last_words import LastWords
 
 _LINE = re.compile(r"#(\d{1,9}) (.*)")
 _TOTAL = re.compile(r"\[(?:.* )?\d{1,9}/(\d{1,9})\]")
+_OUTPUT = re.compile(r"\d{1,9}\.\d{1,9} (.*)")
 _DONE = re.compile(r"DONE (\d{1,9}(?:\.\d{1,9})?)s")
 MAX_LINE = 64 * 1024
 MAX_SAID = 2000  # characters of a line in which the reason of a failure is searched for, in quadratic time
@@ -27,7 +29,9 @@ class ProgressReader:
         self._now = now
         self._partial = b""
         self._steps: dict[int, Step] = {}
+        self._words: dict[int, LastWords] = {}
         self.failed_step: Step | None = None
+        self.said = ""  # by the tool of the failed step
         self.error = ""
         self.tail: list[str] = []
 
@@ -62,7 +66,10 @@ class ProgressReader:
         elif text.startswith("ERROR"):
             self.error = text.partition(":")[2].strip()[:MAX_SAID]
             self.failed_step = replace(step, duration=self._now() - step.started, failed=True)
+            self.said = self._words[index].said if index in self._words else ""
             self._report(self.failed_step)
+        elif output := _OUTPUT.fullmatch(text):
+            self._words.setdefault(index, LastWords()).take(output[1])
 
     def _report(self, step: Step) -> None:
         self._steps[step.index] = step

@@ -109,7 +109,7 @@ def test_a_secret_reaches_the_build_and_stays_nowhere(tmp_path: Path) -> None:
 def test_a_failing_step_is_named(tmp_path: Path) -> None:
     recorder = Recorder()
     with pytest.raises(
-        BuildFailed, match=r"^The build failed at \[2/2\] RUN echo why && exit 7: exit code 7\.$"
+        BuildFailed, match=r"^The build failed at \[2/2\] RUN echo why && exit 7: exit code 7: why\.$"
     ):
         recorder.build(BuildRequest(context=tmp_path, dockerfile_text=f"{BASE}RUN echo why && exit 7\n"))
     assert recorder.steps[-1].failed

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
 from typing import ParamSpec
@@ -159,7 +159,8 @@ class Builder:
             self.disk.patiently("the end of a build", partial(self._wait_or_give_up, build, outage))
             return
         hidden = [*secrets.values(), *(each.password for each in (*logins.values(), login) if each)]
-        with self._log(build, hidden) as writer:
+        redactor = Redactor(hidden)
+        with self._log(build, redactor) as writer:
             try:
                 began = self.clock.ticks()
                 with self._phases(build) as phases:
@@ -171,13 +172,14 @@ class Builder:
                 writer.note("The build was stopped.")
                 self._end(self._end_cancelled, build)
             except Exception as error:
-                self._failed(build, self.disk.seen_in(error), writer)
+                self._failed(build, self.disk.seen_in(error), writer, redactor)
             else:
                 self._end(self._end_succeeded, build, sha, image, git)
 
-    def _failed(self, build: Build, error: Exception, writer: BuildRecording) -> None:
-        """Store what an error means for the build, and say it in the log."""
-        failure = classify(error, build)
+    def _failed(self, build: Build, error: Exception, writer: BuildRecording, redactor: Redactor) -> None:
+        """Store what an error means for the build, and say it in the log. It may repeat what a step has printed."""
+        found = classify(error, build)
+        failure = replace(found, sentence=redactor.mask(found.sentence.encode()).decode(errors="replace"))
         is_known = isinstance(error, JobyardError | BackendUnavailable)
         if failure.reason is BuildReason.ENGINE_FAILED and not is_known:
             log.error("build %s met a fault of Jobyard", build.id, exc_info=error)
@@ -233,8 +235,8 @@ class Builder:
         with self.db.read() as tx:
             return registry_logins(tx, self.vault, build.project_id)
 
-    def _log(self, build: Build, hidden: Sequence[str]) -> BuildRecording:
-        write = partial(self.log_storage.write_build, build.id, Redactor(hidden), token=build.token)
+    def _log(self, build: Build, redactor: Redactor) -> BuildRecording:
+        write = partial(self.log_storage.write_build, build.id, redactor, token=build.token)
         path = self.log_storage.build_path(build.id)
         return BuildRecording(Recording(path, write, self.disk, anew=build.token == 1), self.disk, self.clock)
 

@@ -9,6 +9,7 @@ import pytest
 from app.domain.builds import BuildReason, BuildStatus
 from app.domain.errors import EngineUnavailable, GitUnavailable, UserError
 from app.domain.runs import RunStatus
+from app.domain.sealing import Owner
 from app.store import builds, jobs
 from builders.backends.base import BuildFailed, BuildTimedOut, StopSignal
 from tests.support.fakes import commit, fail
@@ -259,3 +260,13 @@ def test_a_store_that_fails_while_a_build_ends_does_not_lose_it(
     assert place.builds()[0].status is BuildStatus.RUNNING
     server.work()
     assert [run.status for run in place.runs()] == [RunStatus.SUCCEEDED]
+
+
+def test_what_a_step_said_is_told_without_secrets(place: Installation, server: Server) -> None:
+    sealed = place.box.seal("hunter22hunter22", Owner.group(place.project.id, 1).variable("TOKEN"))
+    place.job(env={"TOKEN": {"value": sealed, "secret": True, "scope": "build"}})
+    place.backend.before_end[B] = fail(BuildFailed("It failed: error: 401 for hunter22hunter22."))
+    place.push(A, B)
+    server.work()
+    [build] = place.builds()
+    assert build.sentence == "It failed: error: 401 for ***."

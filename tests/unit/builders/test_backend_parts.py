@@ -139,7 +139,10 @@ def test_any_output_can_be_read(output: bytes) -> None:
         ),
         (b"", BuildFailed, "exit status 1"),
         *((line, BackendUnavailable, "engine doesn't answer, or went away") for line in LAST_WORDS),
-        *((output, BuildFailed, r"RUN x: exit code 3\.") for output in SAID_BY_STEPS),
+        *(
+            (output, BuildFailed, r"RUN x: exit code 3: cannot connect to the docker daemon\.")
+            for output in SAID_BY_STEPS
+        ),
     ],
 )
 def test_whose_fault_a_failure_is(output: bytes, kind: type[Exception], sentence: str) -> None:
