@@ -88,9 +88,9 @@ COMMANDS = {
         ),
     },
     "Without a server": {
-        "plan": Listed("offline", "Say what would be built from a source tree, and why."),
-        "dockerfile": Listed("offline", "Print the Dockerfile that a source tree would be built with."),
-        "schedule": Listed("offline", "Print when a schedule is due, one time a line."),
+        "plan": Listed("planning", "Say what would be built from a source tree, and why."),
+        "dockerfile": Listed("planning", "Print the Dockerfile that a source tree would be built with."),
+        "schedule": Listed("schedules", "Print when a schedule is due, one time a line."),
         "import": Listed("importing", "From other platforms: App Platform specs, Northflank jobs."),
     },
     "The server's own machine": {

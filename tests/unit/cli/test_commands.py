@@ -377,3 +377,50 @@ def test_every_job_and_run_that_is_named_is_completed() -> None:
     ]
     assert len(arguments) > 10
     assert [name for name, param in arguments if param._custom_shell_complete is None] == []
+
+
+def test_a_plan_without_a_command_is_shown_with_what_is_missing(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "requirements.txt").write_text("six\n")
+    done = cli("plan", tmp_path)
+    assert done.status == 1
+    assert "install          pip install -r requirements.txt" in done.out
+    assert done.err.startswith("jobyard: No start command: found no script or entry point to run.")
+    told = cli("plan", tmp_path, "--json")
+    found = json.loads(told.out)
+    assert (told.status, found["runtime"], found["run_command"]) == (1, "python", None)
+
+
+def test_a_plan_takes_the_settings_of_a_build(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "jobs").mkdir()
+    (tmp_path / "jobs/a.py").write_text("print(1)\n")
+    (tmp_path / "package.json").write_text('{"dependencies": {"ms": "2"}}')
+    options = (
+        "--root-directory",
+        "/jobs",
+        "--mode",
+        "python",
+        "--run-command",
+        "python a.py --all",
+        "--json",
+    )
+    found = cli("plan", tmp_path, *options).json
+    assert (found["runtime"], found["root_directory"], found["run_command"]) == (
+        "python",
+        "jobs",
+        "python a.py --all",
+    )
+    refused = cli("plan", tmp_path, "--mode", "cobol")
+    assert (refused.status, refused.err.partition(", not ")[2]) == (1, "'cobol'.\n")
+
+
+def test_a_plan_says_what_else_it_could_be(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "requirements.txt").touch()
+    (tmp_path / "job.py").write_text("print(1)\n")
+    (tmp_path / "package.json").write_text('{"dependencies": {"ms": "2"}}')
+    done = cli("plan", tmp_path, "--explain")
+    assert done.out.endswith(
+        "\nCould be built as:\n  python         requirements.txt\n  node           package.json\n\n"
+        "Directories:\n  nothing else\n"
+    )
+    found = cli("plan", tmp_path, "--explain", "--json").json
+    assert found["could_be_built_as"] == [["python", "requirements.txt"], ["node", "package.json"]]

@@ -1,32 +1,18 @@
-"""Commands that need no server: what would be built, and when a schedule is due."""
+"""A command that needs no server: when a schedule is due."""
 
 from __future__ import annotations
 
 import json as jsonlib
 import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from app.cli.options import JsonOption, add_command
-from app.domain.errors import InvalidValue, UserError
-
-if TYPE_CHECKING:
-    from builders.plan import BuildPlan
-
-PathArgument = Annotated[Path, typer.Argument(metavar="PATH", help="A checked-out repository.")]
+from app.domain.errors import InvalidValue
 
 
 def add_to(cli: typer.Typer) -> None:
-    add_command(cli, "plan", plan, "jobyard plan .", "jobyard plan ~/src/report --json")
-    add_command(
-        cli,
-        "dockerfile",
-        dockerfile,
-        "jobyard dockerfile .",
-        "jobyard dockerfile . > Dockerfile",
-    )
     add_command(
         cli,
         "schedule",
@@ -35,38 +21,6 @@ def add_to(cli: typer.Typer) -> None:
         "jobyard schedule '30 2 * * *' --tz Europe/Berlin --from 2026-10-24 --count 3",
         "jobyard schedule @weekly --json",
     )
-
-
-def plan(path: PathArgument, json: JsonOption = False) -> None:
-    """Say what would be built from a source tree, and why."""
-    from builders.describe import describe
-
-    found = _plan(path)
-    if json:
-        print(jsonlib.dumps(found.to_json(), indent=2, ensure_ascii=False))
-    else:
-        print(describe(found), end="")
-
-
-def dockerfile(path: PathArgument, json: JsonOption = False) -> None:
-    """Print the Dockerfile that a source tree would be built with."""
-    from builders.render import render_dockerfile
-
-    text = render_dockerfile(_plan(path))
-    print(jsonlib.dumps({"dockerfile": text}) + "\n" if json else text, end="")
-
-
-def _plan(path: Path) -> BuildPlan:
-    from builders.detect import make_plan
-    from builders.plan import PlanError
-    from builders.source import SourceTree
-
-    if not path.is_dir():
-        raise UserError(f"{path} is not a directory.")
-    try:
-        return make_plan(SourceTree(path))
-    except PlanError as error:
-        raise UserError(str(error)) from error
 
 
 def schedule(
