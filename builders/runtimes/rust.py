@@ -14,6 +14,7 @@ from builders.layout import WORKDIR
 from builders.manifests import first_line, read_toml
 from builders.plan import BuildPlan, BuildSettings, PlanError
 from builders.runtimes.base import Evidence, Runtime, Strength
+from builders.runtimes.effects import SERVES_FOR_EVER
 from builders.runtimes.releases import is_latest, tool_pins
 from builders.source import SourceTree
 from builders.start import Offers, Option, choose_start
@@ -37,15 +38,19 @@ SYSTEM: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "libsqlite3-sys": (("pkg-config", "libsqlite3-dev"), ("libsqlite3-0",)),
     "mysqlclient-sys": (("pkg-config", "default-libmysqlclient-dev"), ("libmariadb3",)),
 }
+SERVERS = ("actix-web", "axum", "gotham", "poem", "rocket", "salvo", "tide", "warp")
 # These build the C library themselves where a dependency asks for that.
 VENDORED = {"openssl-sys": "openssl-src"}
 
 
 @dataclass(frozen=True)
 class Binary:
+    """`server` is the web framework that the program of a package's own name is taken to serve with."""
+
     name: str
     package: str
     is_default: bool = False
+    server: str = ""
 
 
 @dataclass(frozen=True)
@@ -164,12 +169,17 @@ def binaries_of(tree: SourceTree, member: Member) -> Iterator[Binary]:
     package = _table(member.manifest, "package")
     below = f"{member.directory}/" if member.directory else ""
     declared = [each for each in _tables(member.manifest.get("bin")) if isinstance(each.get("name"), str)]
-    names = [each["name"] for each in declared]
+    names = [
+        each["name"] for each in declared if not each.get("required-features")
+    ]  # which are not built by default
     if package.get("autobins") is not False:
         paths = {f"{below}{each.get('path', '')}" for each in declared}
         names += [name for name, path in _found(tree, member.name, f"{below}src") if path not in paths]
+    used = member.manifest.get("dependencies")
+    server = next((each for each in SERVERS if isinstance(used, dict) and each in used), "")
     for name in dict.fromkeys(names):
-        yield Binary(name, member.name, is_default=name == package.get("default-run"))
+        is_default = name == package.get("default-run")
+        yield Binary(name, member.name, is_default, server if name == member.name else "")
 
 
 def _found(tree: SourceTree, package: str, source: str) -> Iterator[tuple[str, str]]:
@@ -187,11 +197,13 @@ def system_crates(tree: SourceTree) -> tuple[str, ...]:
 
 
 def _offers(binaries: tuple[Binary, ...]) -> Offers:
-    chosen = binaries[0] if len(binaries) == 1 else next((each for each in binaries if each.is_default), None)
+    ending = [each for each in binaries if not each.server]
+    chosen = ending[0] if len(ending) == 1 else next((each for each in ending if each.is_default), None)
     for name in DEFAULT_NAMES:
-        chosen = chosen or next((each for each in binaries if each.name == name), None)
+        chosen = chosen or next((each for each in ending if each.name == name), None)
     option = Option(chosen.name, f"a binary of the package {chosen.package}") if chosen else None
-    return Offers(declared=option, processes={each.name: each.name for each in binaries})
+    notes = [f"{each.name} {SERVES_FOR_EVER} ({each.server})" for each in binaries if each.server]
+    return Offers(declared=option, notes=notes, processes={each.name: each.name for each in binaries})
 
 
 def _build_command(tree: SourceTree) -> str:

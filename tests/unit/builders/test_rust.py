@@ -55,6 +55,21 @@ def test_several_that_nothing_tells_apart_are_named(make_tree) -> None:
     assert "cp /target/release/tally /target/release/dump /out/" in render_dockerfile(plan)
 
 
+def test_a_server_is_no_job_and_what_is_beside_it_is_one(make_tree) -> None:
+    manifest = PACKAGE + "[dependencies]\naxum = '0.8'\n"
+    with pytest.raises(NoStartCommand, match=r"tally starts a server, which never finishes \(axum\)\."):
+        make_plan(make_tree({"Cargo.toml": manifest, **MAIN}))
+    tree = make_tree({"Cargo.toml": manifest, **MAIN, "src/bin/sweep.rs": ""})
+    assert make_plan(tree).command == ("sweep",)
+
+
+def test_what_only_a_feature_builds_is_not_looked_for(make_tree) -> None:
+    extra = '[[bin]]\nname = "extra"\npath = "src/bin/extra.rs"\nrequired-features = ["x"]\n'
+    plan = make_plan(make_tree({"Cargo.toml": PACKAGE + extra, **MAIN, "src/bin/extra.rs": ""}))
+    assert plan.command == ("tally",)
+    assert "extra" not in render_dockerfile(plan)
+
+
 def test_a_library_alone_is_nothing_to_run(make_tree) -> None:
     with pytest.raises(PlanError, match=r"no binary to build: add src/main\.rs"):
         make_plan(make_tree({"Cargo.toml": PACKAGE, "src/lib.rs": ""}))
