@@ -24,10 +24,13 @@ MARKERS = (
     "Cargo.toml",
     "Gemfile",
     "pom.xml",
+    "composer.json",
     "Procfile",
     "Dockerfile",
 )
-LOOKED_FOR = "a Dockerfile, a manifest of Python, Node.js, Go, Java (Maven), Ruby or Rust, a shell script or a Procfile"
+LOOKED_FOR = (
+    "a Dockerfile, a manifest of Python, Node.js, Go, Java, PHP, Ruby or Rust, a shell script or a Procfile"
+)
 ASIDE = frozenset(["docs", "doc", "test", "tests", "examples", "example"])
 LEVELS = 3
 COMPARED = 200  # names at the root that may be misspelt markers

@@ -1,12 +1,13 @@
 """The languages. A new one is a file here and a line in the list."""
 
-from builders.runtimes import go, java, node, procfile, python, ruby, rust, shell
+from builders.runtimes import go, java, node, php, procfile, python, ruby, rust, shell
 from builders.runtimes.base import Runtime
 
 # Among equally strong signs the earlier one wins: what a back end is written in before what a page needs.
 RUNTIMES: tuple[Runtime, ...] = (
     java.RUNTIME,
     go.RUNTIME,
+    php.RUNTIME,
     python.RUNTIME,
     ruby.RUNTIME,
     rust.RUNTIME,
@@ -18,7 +19,6 @@ RUNTIMES: tuple[Runtime, ...] = (
 # Root files of languages without a runtime here, so that such a repository isn't taken for another.
 # Those a page's package.json often sits beside:
 BACK_ENDS: dict[str, str] = {
-    "composer.json": "PHP",
     "build.gradle": "Java",
     "build.gradle.kts": "Kotlin",
     "settings.gradle": "Java",

@@ -47,7 +47,7 @@ TOOLING = '{"devDependencies": {"prettier": "3"}, "scripts": {"lint": "prettier 
         ({"package.json": DEPENDENT, "requirements.txt": "", "Procfile": "job: python x.py"}, "python"),
         # Languages without a runtime.
         ({"build.gradle": "", "package.json": DEPENDENT}, None),
-        ({"composer.json": "", "x.py": "print()"}, None),
+        ({"mix.exs": "", "x.py": "print()"}, None),
         ({"App.csproj": ""}, None),
         ({"Cargo.toml": "", "pyproject.toml": "[project]\nname='x'\n", "main.py": "print()"}, "python"),
         ({"Cargo.toml": "", "Dockerfile": "FROM x"}, "dockerfile"),
