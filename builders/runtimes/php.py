@@ -17,7 +17,7 @@ from builders.runtimes.php_effects import doing_of
 from builders.runtimes.releases import Known, Language, Release, is_latest, tool_pins
 from builders.source import SourceTree
 from builders.start import Offers, Option, choose_start
-from builders.versions import Constraint, UnreadableVersion, dotted, parse_constraint, parse_line
+from builders.versions import dotted
 
 PHP = Language(
     "PHP",
@@ -134,32 +134,16 @@ def _required(manifest: dict[str, Any]) -> dict[str, Any]:
 
 
 def choose_version(tree: SourceTree, manifest: dict[str, Any]) -> Release:
-    """Return the release. Raises PlanError for a pin nothing can satisfy, and for two that contradict each other."""
+    """Return the release: of a pin, or one that composer.json allows. Raises PlanError."""
     asked = _required(manifest).get("php")
-    source = f"require.php of {MANIFEST}"
-    constraint = _constraint(asked, source) if isinstance(asked, str) else None
-    pin = next(iter(_pins(tree)), None)
-    if pin is None:
-        return PHP.satisfying(constraint, str(asked), source) if constraint else PHP.newest()
-    line = parse_line(pin[1], 2)
-    if line is None:
-        raise PlanError(f"{pin[0]} asks for PHP {pin[1]!r}, which is not a version such as 8.4.")
-    if constraint and not constraint.allows_some_of(line):
-        raise PlanError(f"{pin[0]} asks for PHP {pin[1]}, but {MANIFEST} says {asked!r}. Make them agree.")
-    return PHP.pinned(pin[1], line, pin[0])
+    text = re.sub(r"(?<!\|)\|(?!\|)", "||", asked.replace("@stable", "")) if isinstance(asked, str) else ""
+    return PHP.chosen(list(_pins(tree)), text, MANIFEST)
 
 
 def _pins(tree: SourceTree) -> Iterator[tuple[str, str]]:
     if pinned := first_line(tree, PIN):
         yield PIN, pinned
     yield from (each for each in tool_pins(tree, ("php",)) if not is_latest(each[1]))
-
-
-def _constraint(text: str, source: str) -> Constraint:
-    try:
-        return parse_constraint(re.sub(r"(?<!\|)\|(?!\|)", "||", text.replace("@stable", "")))
-    except UnreadableVersion as error:
-        raise PlanError(f"{source} {text!r} can't be read as versions of PHP.") from error
 
 
 def extensions_of(manifest: dict[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from builders.manifests import read_toml
 from builders.plan import PlanError
 from builders.source import SourceTree
-from builders.versions import Constraint, Line, dotted, pick
+from builders.versions import Constraint, Line, UnreadableVersion, dotted, parse_constraint, parse_line, pick
 
 REVIEWED = "2026-11-30"  # when what is known of releases was last brought up to date
 MISE_FILES = ("mise.toml", ".mise.toml", "mise/config.toml", ".mise/config.toml", ".config/mise.toml")
@@ -62,6 +62,37 @@ class Language:
         if line is None:
             raise self.unknown(source, text)
         return Release(line, dotted(line), f"{source} {text!r}", self._warnings(line, source))
+
+    def chosen(self, pins: Sequence[tuple[str, str]], text: str, source: str) -> Release:
+        """Return the release of the first pin, else one that the constraint `text` of `source` allows, or the default.
+
+        `pins` are files with what they say. Raises PlanError for what nothing can satisfy, and for a pin that the
+        constraint does not allow.
+        """
+        if not pins:
+            return self.named(text, source) if text else self.newest()
+        file, pinned = pins[0]
+        release = self.named(pinned, file)
+        if text and not self._constraint(text, source).allows_some_of(release.line):
+            raise PlanError(
+                f"{file} asks for {self.name} {pinned}, but {source} says {text!r}. Make them agree."
+            )
+        return release
+
+    def named(self, text: str, source: str) -> Release:
+        """Return the release of a plain version or a constraint. Raises PlanError."""
+        line = parse_line(text, len(self.default))
+        if line is not None:
+            return self.pinned(text, line, source)
+        return self.satisfying(self._constraint(text, source), text, source)
+
+    def _constraint(self, text: str, source: str) -> Constraint:
+        try:
+            return parse_constraint(text)
+        except UnreadableVersion as error:
+            raise PlanError(
+                f"{source} asks for {self.name} {text!r}, which is not a version such as {dotted(self.default)}."
+            ) from error
 
     def newest(self) -> Release:
         return Release(self.default, dotted(self.default), "the default, as nothing asks for another")

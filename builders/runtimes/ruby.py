@@ -9,13 +9,13 @@ from builders import layout
 from builders.instructions import Cache, Copy, Env, Instruction, Run, Stage, Workdir
 from builders.layout import WORKDIR
 from builders.manifests import first_line
-from builders.plan import BuildPlan, BuildSettings, PlanError
+from builders.plan import BuildPlan, BuildSettings
 from builders.runtimes.base import Evidence, Runtime, Strength, first_marker
 from builders.runtimes.releases import Known, Language, Release, is_latest, tool_pins
 from builders.runtimes.ruby_start import CONVENTIONAL, offers_of
 from builders.source import SourceTree
 from builders.start import choose_start
-from builders.versions import Constraint, UnreadableVersion, dotted, parse_constraint, parse_line
+from builders.versions import dotted
 
 RUBY = Language(
     "Ruby",
@@ -90,39 +90,18 @@ def plan(tree: SourceTree, settings: BuildSettings) -> BuildPlan:
 
 
 def choose_version(tree: SourceTree, gemfile: str | None) -> Release:
-    """Return the release. Raises PlanError for a pin nothing can satisfy, and for two that contradict each other."""
+    """Return the release: of a pin, of the Gemfile, of its lock. Raises PlanError."""
     asked = _RUBY_LINE.search(tree.read_text(gemfile) or "") if gemfile else None
     text = ", ".join(re.findall(r"['\"]([^'\"]+)['\"]", asked[1])) if asked else ""
-    pin = next(iter(_pins(tree)), None)
-    if pin is None:
-        locked = _LOCKED_RUBY.search(tree.read_text("Gemfile.lock") or "")
-        if not text:
-            return _released(locked[1], "Gemfile.lock") if locked else RUBY.newest()
-        return _released(text, f"ruby of {gemfile}")
-    release = _released(pin[1], pin[0])
-    if text and not _constraint(text, str(gemfile)).allows_some_of(release.line):
-        raise PlanError(f"{pin[0]} asks for Ruby {pin[1]}, but {gemfile} says {text!r}. Make them agree.")
-    return release
+    locked = None if text else _LOCKED_RUBY.search(tree.read_text("Gemfile.lock") or "")
+    pins = [*_pins(tree), *([("Gemfile.lock", locked[1])] if locked else [])]
+    return RUBY.chosen(pins, text, str(gemfile))
 
 
 def _pins(tree: SourceTree) -> Iterator[tuple[str, str]]:
     if pinned := first_line(tree, PIN):
         yield PIN, re.sub(r"^(?:ruby-|v)", "", pinned)
     yield from (each for each in tool_pins(tree, ("ruby",)) if not is_latest(each[1]))
-
-
-def _released(text: str, source: str) -> Release:
-    line = parse_line(text, 2)
-    if line is not None:
-        return RUBY.pinned(text, line, source)
-    return RUBY.satisfying(_constraint(text, source), text, source)
-
-
-def _constraint(text: str, source: str) -> Constraint:
-    try:
-        return parse_constraint(text)
-    except UnreadableVersion as error:
-        raise PlanError(f"{source} asks for Ruby {text!r}, which is not a version such as 3.4.") from error
 
 
 def gems_of(tree: SourceTree, gemfile: str | None) -> frozenset[str]:

@@ -103,7 +103,7 @@ def test_the_release(make_tree, files: dict[str, str], version: str, image: str)
         ),
         (
             {"composer.json": composer(require={"php": "newest"})},
-            r"'newest' can't be read as versions of PHP",
+            r"composer\.json asks for PHP 'newest', which is not a version such as 8\.4\.",
         ),
         (
             {"composer.json": composer(require={"php": "^8.4"}), ".php-version": "8.2"},
