@@ -5,6 +5,7 @@ import re
 MOST_CHARACTERS = (
     300  # of a line that is worth repeating; a longer one is cut nowhere, as half a secret may be in it
 )
+MOST_BYTES = 64 * 1024  # of an unfinished line that are kept
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 _SAYS_WHY = re.compile(
     r"\berr(?:or|ors|!)?\b|\bE:|\bfatal\b|\bfail(?:ed|ure|s)?\b|exception|\bcan(?:no|')t\b"
@@ -26,6 +27,14 @@ class LastWords:
 
     def __init__(self) -> None:
         self._last = self._why = ""
+        self._unfinished = b""
+
+    def feed(self, chunk: bytes) -> None:
+        """Take output in any pieces; a last line without its line break counts once another is fed."""
+        *lines, rest = (self._unfinished + chunk).split(b"\n")
+        self._unfinished = rest[-MOST_BYTES:]
+        for line in lines:
+            self.take(line.decode(errors="replace"))
 
     def take(self, line: str) -> None:
         text = " ".join(_ESCAPES.sub("", line).split())

@@ -8,6 +8,7 @@ from typing import TypeGuard
 from builders.backends.base import BuildFailed, BuildRequest
 from builders.backends.cli import SEARCH_PATH
 from builders.backends.context import Context
+from builders.backends.last_words import LastWords
 from builders.backends.places import Places
 from builders.backends.session import Session
 from builders.backends.toolchains import Found, machine_trust
@@ -105,9 +106,17 @@ class Recipe:
         own["HOME"] = str(self.places.home)
         directory = self.places.path(workdir, "/")
         command = " && ".join(self.places.here(command) for command in step.commands)
-        status = session.run(("/bin/sh", "-c", command), {**given, **own, **env}, directory)
+        words = LastWords()
+
+        def pass_on(output: bytes) -> None:
+            session.write(output)
+            words.feed(output)
+
+        status = session.run(("/bin/sh", "-c", command), {**given, **own, **env}, directory, pass_on)
         if status:
-            raise BuildFailed(f"The build failed at {_words(step)}: exit code {_code(status)}.")
+            words.feed(b"\n")
+            said = f": {words.said}" if words.said else ""
+            raise BuildFailed(f"The build failed at {_words(step)}: exit code {_code(status)}{said}.")
 
 
 def _does_something(step: Instruction) -> TypeGuard[Copy | Run]:

@@ -26,6 +26,9 @@ class Session:
         self._clock = clock
         self._began = clock()
 
+    def write(self, output: bytes) -> None:
+        self._on_output(output)
+
     def say(self, sentence: str) -> None:
         self._on_output(f"{sentence}\n".encode(errors="replace"))
 

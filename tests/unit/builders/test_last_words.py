@@ -44,6 +44,13 @@ def test_a_line_that_nobody_would_read_is_no_reason() -> None:
     assert said("error: short", "error: " + "x" * MOST_CHARACTERS) == "error: short"
 
 
+def test_output_comes_in_any_pieces() -> None:
+    words = LastWords()
+    for piece in (b"one\nerr", b"or: \xff bad", b"\nmore\n"):
+        words.feed(piece)
+    assert words.said == "error: \ufffd bad"
+
+
 def test_it_is_said_with_the_step_that_failed_and_of_no_other() -> None:
     reader = ProgressReader(lambda _: None, lambda: 0.0)
     reader.feed(

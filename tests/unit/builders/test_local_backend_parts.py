@@ -213,6 +213,9 @@ def test_a_failed_command_leaves_nothing_and_is_named(tmp_path: Path) -> None:
     with pytest.raises(BuildFailed, match=r"The build failed at exit 7: exit code 7\."):
         build(LocalBackend(tmp_path / "images"), request)
     assert [path.suffix for path in (tmp_path / "images").iterdir()] == [".lock"]
+    _, request = plan_of(tmp_path / "tree", BuildSettings(install_command="echo 'error: no x' >&2; exit 7"))
+    with pytest.raises(BuildFailed, match=r"exit code 7: error: no x\.$"):
+        build(LocalBackend(tmp_path / "images"), request)
 
 
 def test_a_language_that_is_not_there() -> None:
