@@ -84,7 +84,7 @@ class RegistryPush(ImagePusher):
                     answer = connection.getresponse()
                     if answer.status >= http.HTTPStatus.BAD_REQUEST:
                         raise _Refused(json.loads(answer.read())["message"])
-                    for line in answer:
+                    for line in filter(bytes.strip, answer):
                         take(json.loads(line))
                 finally:
                     session.check()  # what ended the connection is the reason for all that came of it
