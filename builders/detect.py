@@ -29,7 +29,7 @@ MARKERS = (
     "Dockerfile",
 )
 LOOKED_FOR = (
-    "a Dockerfile, a manifest of Python, Node.js, Go, Java, PHP, Ruby or Rust, a shell script or a Procfile"
+    "a Dockerfile, a manifest of Python, Node, Go, Java, PHP, Ruby, Rust or CMake, a shell script, a Procfile"
 )
 ASIDE = frozenset(["docs", "doc", "test", "tests", "examples", "example"])
 LEVELS = 3

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from builders.instructions import Stage
 
 Mode = Literal[
-    "auto", "dockerfile", "go", "java", "php", "python", "ruby", "rust", "node", "shell", "procfile"
+    "auto", "dockerfile", "go", "java", "php", "python", "ruby", "rust", "node", "cmake", "shell", "procfile"
 ]
 """What decides how an image is made: a look at the tree, where a Dockerfile wins; the Dockerfile; or one runtime."""
 

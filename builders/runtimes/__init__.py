@@ -1,6 +1,6 @@
 """The languages. A new one is a file here and a line in the list."""
 
-from builders.runtimes import go, java, node, php, procfile, python, ruby, rust, shell
+from builders.runtimes import cmake, go, java, node, php, procfile, python, ruby, rust, shell
 from builders.runtimes.base import Runtime
 
 # Among equally strong signs the earlier one wins: what a back end is written in before what a page needs.
@@ -12,6 +12,7 @@ RUNTIMES: tuple[Runtime, ...] = (
     ruby.RUNTIME,
     rust.RUNTIME,
     node.RUNTIME,
+    cmake.RUNTIME,
     shell.RUNTIME,
     procfile.RUNTIME,
 )
@@ -47,6 +48,5 @@ FOREIGN: dict[str, str] = {
     "pubspec.yaml": "Dart",
     "build.zig": "Zig",
     "stack.yaml": "Haskell",
-    "CMakeLists.txt": "C++",
     "meson.build": "C++",
 }

@@ -54,7 +54,18 @@ class BuildConfig:
     """How an image is made from a commit, and which pushes are worth one."""
 
     mode: Literal[
-        "auto", "dockerfile", "go", "java", "php", "python", "ruby", "rust", "node", "shell", "procfile"
+        "auto",
+        "dockerfile",
+        "go",
+        "java",
+        "php",
+        "python",
+        "ruby",
+        "rust",
+        "node",
+        "cmake",
+        "shell",
+        "procfile",
     ] = "auto"
     root_directory: str = "/"
     dockerfile: str = "/Dockerfile"

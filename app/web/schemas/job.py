@@ -75,7 +75,18 @@ class BuildForm(Model):
     """How an image is made from a commit, and which pushes are worth one."""
 
     mode: Literal[
-        "auto", "dockerfile", "go", "java", "php", "python", "ruby", "rust", "node", "shell", "procfile"
+        "auto",
+        "dockerfile",
+        "go",
+        "java",
+        "php",
+        "python",
+        "ruby",
+        "rust",
+        "node",
+        "cmake",
+        "shell",
+        "procfile",
     ] = Field(
         default=_BUILD.mode,
         description="auto looks at the repository, where a Dockerfile wins; any other says what it is",
