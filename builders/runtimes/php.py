@@ -36,26 +36,24 @@ CONVENTIONAL = ("job.php", "main.php", "run.php", "cron.php", "worker.php")
 CACHE = Cache("composer", "/tmp/composer-cache")  # noqa: S108 - inside the image
 INSTALL = "composer install --no-dev --no-interaction --no-progress --optimize-autoloader"
 UNLOCKED = "There is no composer.lock: each build may install other versions. Commit one."
-# What the public images lack and can make, by the extension: Debian's packages to build with, and to run with.
-EXTENSIONS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "bcmath": ((), ()),
-    "calendar": ((), ()),
-    "exif": ((), ()),
-    "gd": (
-        ("libpng-dev", "libjpeg-dev", "libfreetype-dev"),
-        ("libpng16-16t64", "libjpeg62-turbo", "libfreetype6"),
-    ),
-    "gmp": (("libgmp-dev",), ("libgmp10",)),
-    "intl": (("libicu-dev",), ("libicu76",)),
-    "mysqli": ((), ()),
-    "pcntl": ((), ()),
-    "pdo_mysql": ((), ()),
-    "pdo_pgsql": (("libpq-dev",), ("libpq5",)),
-    "pgsql": (("libpq-dev",), ("libpq5",)),
-    "soap": (("libxml2-dev",), ()),
-    "sockets": ((), ()),
-    "xsl": (("libxslt1-dev",), ("libxslt1.1",)),
-    "zip": (("libzip-dev",), ("libzip5",)),
+# What the public images lack and can make, by the extension, with Debian's packages that it takes: they stay, as what
+# they bring to run with has other names on each release of Debian.
+EXTENSIONS: dict[str, tuple[str, ...]] = {
+    "bcmath": (),
+    "calendar": (),
+    "exif": (),
+    "gd": ("libpng-dev", "libjpeg-dev", "libfreetype-dev"),
+    "gmp": ("libgmp-dev",),
+    "intl": ("libicu-dev",),
+    "mysqli": (),
+    "pcntl": (),
+    "pdo_mysql": (),
+    "pdo_pgsql": ("libpq-dev",),
+    "pgsql": ("libpq-dev",),
+    "soap": ("libxml2-dev",),
+    "sockets": (),
+    "xsl": ("libxslt1-dev",),
+    "zip": ("libzip-dev",),
 }
 FROM_PECL = frozenset({"redis", "apcu", "mongodb", "igbinary", "msgpack"})
 _IN_THE_IMAGE = re.compile(
@@ -204,24 +202,18 @@ def _tag(release: Release) -> str:
 
 
 def _extended(tree: SourceTree, extensions: tuple[str, ...]) -> tuple[Instruction, ...]:
-    """Return the steps that install Debian's packages and make the extensions, of which what built them goes again."""
-    to_run = [package for name in extensions if name in EXTENSIONS for package in EXTENSIONS[name][1]]
-    system = layout.system_packages(tree, to_run)
-    if not extensions:
-        return system
-    to_build = [package for name in extensions if name in EXTENSIONS for package in EXTENSIONS[name][0]]
+    """Return the steps that install Debian's packages and make the extensions; the compiler goes again."""
     own = [name for name in extensions if name in EXTENSIONS]
     pecl = [name for name in extensions if name in FROM_PECL]
-    commands = [
-        "apt-get update",
-        f"apt-get install -y --no-install-recommends {' '.join(('$PHPIZE_DEPS', *to_build))}",
-    ]
+    system = layout.system_packages(
+        tree, list(dict.fromkeys(each for name in own for each in EXTENSIONS[name]))
+    )
+    if not extensions:
+        return system
+    commands = ["apt-get update", "apt-get install -y --no-install-recommends $PHPIZE_DEPS"]
     commands += [f"docker-php-ext-install -j$(nproc) {' '.join(own)}"] if own else []
     commands += [f"pecl install {' '.join(pecl)}", f"docker-php-ext-enable {' '.join(pecl)}"] if pecl else []
-    commands += [
-        f"apt-get purge -y --auto-remove {' '.join(('$PHPIZE_DEPS', *to_build))}",
-        "rm -rf /var/lib/apt/lists/*",
-    ]
+    commands += ["apt-get purge -y --auto-remove $PHPIZE_DEPS", "rm -rf /var/lib/apt/lists/*"]
     return (*system, Run(tuple(commands), phase="system", why=f"Extensions that {MANIFEST} requires."))
 
 

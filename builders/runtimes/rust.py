@@ -239,7 +239,8 @@ def _stages(
         layout.source_from_context(),
         Workdir(WORKDIR),
     ]
-    image = f"rust:{version}-slim-trixie" if version.count(".") < 2 else f"rust:{version}-slim"
+    # Releases before trixie have no images on it; what is built on an older Debian runs on a newer one.
+    image = f"rust:{version}-slim-trixie" if version == NEWEST else f"rust:{version}-slim"
     return Stage(image, tuple(steps), "build"), Stage("debian:trixie-slim", tuple(final))
 
 

@@ -84,12 +84,12 @@ def test_what_is_made_for_another_language_speaks_for_that_one(make_tree) -> Non
 @pytest.mark.parametrize(
     ("files", "version", "image"),
     [
-        ({"rust-toolchain.toml": '[toolchain]\nchannel = "1.85"\n'}, "1.85", "rust:1.85-slim-trixie"),
+        ({"rust-toolchain.toml": '[toolchain]\nchannel = "1.85"\n'}, "1.85", "rust:1.85-slim"),
         ({"rust-toolchain": "1.84.1\n"}, "1.84.1", "rust:1.84.1-slim"),
         ({"rust-toolchain": "stable\n"}, "1", "rust:1-slim-trixie"),
         ({"rust-toolchain.toml": '[toolchain]\nchannel = "nightly-2026-01-01"\n'}, "1", "rust:1-slim-trixie"),
         ({".tool-versions": "rust 1.83.0\n"}, "1.83.0", "rust:1.83.0-slim"),
-        ({"mise.toml": '[tools]\nrust = "1.86"\n'}, "1.86", "rust:1.86-slim-trixie"),
+        ({"mise.toml": '[tools]\nrust = "1.86"\n'}, "1.86", "rust:1.86-slim"),
     ],
 )
 def test_the_release_that_is_asked_for(make_tree, files: dict[str, str], version: str, image: str) -> None:
