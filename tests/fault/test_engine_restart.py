@@ -240,5 +240,5 @@ def test_a_restart_in_the_middle_of_a_build(
 
 def test_what_a_step_says_of_an_engine_is_its_own(engine_of_our_own: PrivateEngine, tmp_path: Path) -> None:
     shell = "echo 'Cannot connect to the Docker daemon. Is the docker daemon running?' && exit 3"
-    with pytest.raises(BuildFailed, match=r"exit code 3\."):
+    with pytest.raises(BuildFailed, match=r"exit code 3: Cannot connect to the Docker daemon"):
         build(engine_of_our_own, tmp_path, shell, lambda _: None)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import uvicorn
-from playwright.sync_api import Browser, BrowserContext, Error, Page, Response, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Error, Page, Response, expect, sync_playwright
 
 from app.web import libraries
 from tests.support.seed import PASSWORD, World
@@ -26,6 +26,8 @@ ARGS = [
     "--disable-sync",
 ]
 PATIENCE = 10.0  # seconds
+# A connection that is lost is tried again after 3 s, and the networks of engines beside it may end it twice.
+expect.set_options(timeout=PATIENCE * 1000)
 NO_COMPLAINTS = ("the server responded with a status of 4", "ERR_NETWORK_CHANGED")
 NETWORK_CHANGES = 5  # while a page is gone to
 # Every text whose contrast with its ground is below AA.
