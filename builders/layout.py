@@ -3,11 +3,12 @@
 import re
 from collections.abc import Sequence
 
-from builders.instructions import Copy, Instruction, Run
+from builders.instructions import Copy, Env, Instruction, Run, Stage, Workdir
 from builders.plan import PlanError
 from builders.source import SourceTree
 
 WORKDIR = "/app"
+SMALL_IMAGE = "debian:trixie-slim"
 USER = "10001:10001"
 _GROUP = USER.partition(":")[2]
 HOME = "/tmp"  # noqa: S108 - inside the image: writable for any user, also with a read-only root
@@ -64,10 +65,20 @@ def system_reasons(tree: SourceTree) -> tuple[str, ...]:
     return (f"Debian packages: {', '.join(found[1])} ({found[0]}).",) if found else ()
 
 
-def certificates_from_build() -> Copy:
-    """What the small image lacks, and whoever speaks TLS looks for."""
-    path = "/etc/ssl/certs/ca-certificates.crt"
-    return Copy((path,), path, stage="build")
+def stage_of_binaries(system: Sequence[Instruction]) -> Stage:
+    """Return a small image with the programs that the build has left in /out, which need no toolchain to run."""
+    certificates = "/etc/ssl/certs/ca-certificates.crt"  # which the small image lacks, and TLS needs
+    return Stage(
+        SMALL_IMAGE,
+        (
+            *system,
+            Env({"HOME": HOME}),
+            Copy((certificates,), certificates, stage="build"),
+            Copy(("/out/",), "/usr/local/bin/", stage="build"),
+            source_from_context(),
+            Workdir(WORKDIR),
+        ),
+    )
 
 
 def source_from_context() -> Copy:

@@ -6,7 +6,7 @@ from app.domain.builds import Build
 from app.domain.errors import InvalidValue
 from app.domain.references import Meaning, Means, Ours, may_use, meaning_of, refusal
 from app.runtime.ports import IMAGE_PURPOSE, SCOPE_PURPOSE, Vault
-from app.store import builds, projects
+from app.store import builds, built_images, projects
 from app.store.database import Tx
 
 SCOPE_LENGTH, TAG_LENGTH = 40, 20  # hexadecimal digits
@@ -25,8 +25,8 @@ def own_image(tx: Tx, ours: Ours, project_id: int, reference: str) -> tuple[str,
     if meaning is None or meaning.means not in (Means.BUILD, Means.ID):
         return None
     if meaning.means is Means.ID:
-        return builds.image_made(tx, project_id, digest=meaning.value)
-    return builds.image_made(tx, project_id, build_id=int(meaning.value or 0))
+        return built_images.image_made(tx, project_id, digest=meaning.value)
+    return built_images.image_made(tx, project_id, build_id=int(meaning.value or 0))
 
 
 def require_own(tx: Tx, project_id: int, reference: str, digest: str) -> None:
@@ -39,7 +39,7 @@ def require_own(tx: Tx, project_id: int, reference: str, digest: str) -> None:
 def _owners(tx: Tx, meaning: Meaning) -> frozenset[int]:
     match meaning.means:
         case Means.ID | Means.DIGEST:
-            return builds.projects_of_image(tx, meaning.value)
+            return built_images.projects_of_image(tx, meaning.value)
         case Means.BUILD:
             owner = builds.project_of(tx, int(meaning.value)) if meaning.value else None
             return frozenset() if owner is None else frozenset({owner})

@@ -7,16 +7,13 @@ import re
 from collections.abc import Iterator
 
 from builders import layout
-from builders.instructions import Copy, Env, Instruction, Run, Stage, Workdir
-from builders.layout import WORKDIR
+from builders.instructions import Copy, Instruction, Run, Stage, Workdir
 from builders.plan import BuildPlan, BuildSettings, PlanError
 from builders.runtimes.base import Evidence, Runtime, Strength, first_marker
-from builders.runtimes.debian import IMAGE
 from builders.source import SourceTree
 from builders.start import Offers, Option, choose_start
 
 MANIFEST = "CMakeLists.txt"
-BINARIES = "/usr/local/bin"
 TOOLS = ("build-essential", "ca-certificates", "cmake", "git", "ninja-build", "pkg-config")
 CONFIGURE = "cmake -S . -B /build -G Ninja -DCMAKE_BUILD_TYPE=Release -DBUILD_TESTING=OFF"
 BUILD = f"{CONFIGURE} -DCMAKE_RUNTIME_OUTPUT_DIRECTORY=/out && cmake --build /build"
@@ -110,15 +107,8 @@ def _stages(tree: SourceTree, install: str | None, build: str, needed: tuple[str
     steps: list[Instruction] = [*layout.system_packages(tree, to_build), Workdir("/src"), Copy((".",), "./")]
     steps += [Run((install,))] if install else []
     steps += [Run(("mkdir -p /out", build), phase="build")]
-    final: list[Instruction] = [
-        *layout.system_packages(tree, to_run),
-        Env({"HOME": layout.HOME}),
-        layout.certificates_from_build(),
-        Copy(("/out/",), f"{BINARIES}/", stage="build"),
-        layout.source_from_context(),
-        Workdir(WORKDIR),
-    ]
-    return Stage(IMAGE, tuple(steps), "build"), Stage(IMAGE, tuple(final))
+    final = layout.stage_of_binaries(layout.system_packages(tree, to_run))
+    return Stage(layout.SMALL_IMAGE, tuple(steps), "build"), final
 
 
 RUNTIME = Runtime("cmake", "C and C++", evidence, plan, frozenset({"cmake"}), signs=(MANIFEST,))

@@ -7,8 +7,6 @@ from builders.plan import BuildPlan, BuildSettings
 from builders.source import SourceTree
 from builders.start import Start
 
-IMAGE = "debian:trixie-slim"
-
 
 def debian_plan(runtime: str, tree: SourceTree, settings: BuildSettings, start: Start) -> BuildPlan:
     return BuildPlan(
@@ -28,9 +26,11 @@ def _stages(tree: SourceTree, settings: BuildSettings) -> tuple[Stage, ...]:
     system = layout.system_packages(tree)
     environment = Env({"HOME": layout.HOME})
     if not settings.install_command and not settings.build_command:
-        return (Stage(IMAGE, (*system, environment, layout.source_from_context(), Workdir(WORKDIR))),)
+        return (
+            Stage(layout.SMALL_IMAGE, (*system, environment, layout.source_from_context(), Workdir(WORKDIR))),
+        )
     steps: list[Instruction] = [*system, Workdir(WORKDIR), Copy((".",), "./")]
     steps += [Run((settings.install_command,))] if settings.install_command else []
     steps += [Run((settings.build_command,), phase="build")] if settings.build_command else []
     final = (*system, environment, layout.source_from_build(), Workdir(WORKDIR))
-    return Stage(IMAGE, tuple(steps), "build"), Stage(IMAGE, final)
+    return Stage(layout.SMALL_IMAGE, tuple(steps), "build"), Stage(layout.SMALL_IMAGE, final)

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from builders import layout
 from builders.instructions import Cache, Copy, Env, Instruction, Run, Stage, Workdir
-from builders.layout import WORKDIR
 from builders.manifests import first_line
 from builders.plan import BuildPlan, BuildSettings, PlanError
 from builders.runtimes.base import Evidence, Runtime, Strength, first_marker
@@ -18,7 +17,6 @@ MANIFESTS = ("go.mod", "go.work")
 OLDEST: Line = (1, 26)
 NEWEST: Line = (1, 27)
 LOOSE_MODULE = "module job\n"
-BINARIES = "/usr/local/bin"
 CACHES = (Cache("go-mod", "/go/pkg/mod"), Cache("go-build", "/root/.cache/go-build"))
 DEFAULT_NAMES = ("job", "main", "cron", "worker")
 NOT_PROGRAMS = frozenset({"testdata", "examples", "example", "internal", "test", "tests", "docs"})
@@ -161,17 +159,8 @@ def _stages(tree: SourceTree, line: Line, install: tuple[str | None, bool], buil
         steps += [Copy((".",), "./")]
         steps += [Run((command,), caches=CACHES)] if command else []
     steps += [Run(("mkdir -p /out", build), phase="build", caches=CACHES)]
-    final: list[Instruction] = [
-        *system,
-        Env({"HOME": layout.HOME}),
-        layout.certificates_from_build(),
-        Copy(("/out/",), f"{BINARIES}/", stage="build"),
-        layout.source_from_context(),
-        Workdir(WORKDIR),
-    ]
-    return Stage(f"golang:{dotted(line)}-trixie", tuple(steps), "build"), Stage(
-        "debian:trixie-slim", tuple(final)
-    )
+    build_stage = Stage(f"golang:{dotted(line)}-trixie", tuple(steps), "build")
+    return build_stage, layout.stage_of_binaries(system)
 
 
 RUNTIME = Runtime(

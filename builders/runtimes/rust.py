@@ -10,7 +10,6 @@ from typing import Any
 from builders import layout
 from builders.commands import join
 from builders.instructions import Cache, Copy, Env, Instruction, Run, Stage, Workdir
-from builders.layout import WORKDIR
 from builders.manifests import first_line, read_toml
 from builders.plan import BuildPlan, BuildSettings, PlanError
 from builders.runtimes.base import Evidence, Runtime, Strength
@@ -23,7 +22,6 @@ from builders.versions import dotted, parse_line
 MANIFEST = "Cargo.toml"
 TOOLCHAINS = ("rust-toolchain.toml", "rust-toolchain")
 NEWEST = "1"  # the tag of the newest release: there is one every six weeks
-BINARIES = "/usr/local/bin"
 TARGET = "/target"
 CACHES = (
     Cache("cargo-registry", "/usr/local/cargo/registry"),
@@ -231,17 +229,10 @@ def _stages(
         *([Run((install,), caches=CACHES)] if install else []),
         Run((build, *kept), phase="build", caches=CACHES),
     ]
-    final: list[Instruction] = [
-        *layout.system_packages(tree, to_run),
-        Env({"HOME": layout.HOME}),
-        layout.certificates_from_build(),
-        Copy(("/out/",), f"{BINARIES}/", stage="build"),
-        layout.source_from_context(),
-        Workdir(WORKDIR),
-    ]
     # Releases before trixie have no images on it; what is built on an older Debian runs on a newer one.
     image = f"rust:{version}-slim-trixie" if version == NEWEST else f"rust:{version}-slim"
-    return Stage(image, tuple(steps), "build"), Stage("debian:trixie-slim", tuple(final))
+    final = layout.stage_of_binaries(layout.system_packages(tree, to_run))
+    return Stage(image, tuple(steps), "build"), final
 
 
 def _table(value: dict[str, Any], name: str) -> dict[str, Any]:

@@ -20,6 +20,9 @@ from app.domain.retry import Backoff
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,50}[a-z0-9])?")
 NAME_RULE = "1 to 52 lower-case letters, digits and hyphens, with no hyphen at either end"
 DEFAULT_COMMIT_FLAGS = ("[skip ci]", "[ci skip]", "[no ci]", "[skip jobyard]")
+BuildMode = Literal[
+    "auto", "dockerfile", "go", "java", "php", "python", "ruby", "rust", "node", "cmake", "shell", "procfile"
+]  # as `builders.plan.Mode`, of which this knows nothing
 DeployTrigger = Literal["pre-deploy", "post-deploy", "failed-deploy"]
 
 
@@ -53,20 +56,7 @@ class BuildsInFlight(enum.StrEnum):
 class BuildConfig:
     """How an image is made from a commit, and which pushes are worth one."""
 
-    mode: Literal[
-        "auto",
-        "dockerfile",
-        "go",
-        "java",
-        "php",
-        "python",
-        "ruby",
-        "rust",
-        "node",
-        "cmake",
-        "shell",
-        "procfile",
-    ] = "auto"
+    mode: BuildMode = "auto"
     root_directory: str = "/"
     dockerfile: str = "/Dockerfile"
     target: str | None = None

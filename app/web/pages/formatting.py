@@ -26,6 +26,17 @@ CRONS = (
     ("0 6 * * 1", "on Mondays at 06:00"),
     ("0 0 1 * *", "on the first of each month"),
 )
+# What a build may be told that a repository is, as `builders.runtimes` has the languages, which pages don't load.
+LANGUAGES = {
+    "go": "Go",
+    "java": "Java",
+    "php": "PHP",
+    "python": "Python",
+    "ruby": "Ruby",
+    "rust": "Rust",
+    "node": "Node.js",
+    "cmake": "C and C++",
+}
 _LABELS = {
     "exit_nonzero": "exit code",
     "image_change": "image change",

@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, RootModel
 from app.domain import limits
 from app.domain.job.checks import CheckTimes
 from app.domain.job.records import Deployed
-from app.domain.job.spec import BuildConfig, DeployTrigger, JobSpec, RunSpec, ScheduleSettings
+from app.domain.job.spec import BuildConfig, BuildMode, DeployTrigger, JobSpec, RunSpec, ScheduleSettings
 from app.web.schemas.base import Model, with_example
 from app.web.schemas.fields import (
     BelowRoot,
@@ -74,20 +74,7 @@ class GitForm(Model):
 class BuildForm(Model):
     """How an image is made from a commit, and which pushes are worth one."""
 
-    mode: Literal[
-        "auto",
-        "dockerfile",
-        "go",
-        "java",
-        "php",
-        "python",
-        "ruby",
-        "rust",
-        "node",
-        "cmake",
-        "shell",
-        "procfile",
-    ] = Field(
+    mode: BuildMode = Field(
         default=_BUILD.mode,
         description="auto looks at the repository, where a Dockerfile wins; any other says what it is",
     )
