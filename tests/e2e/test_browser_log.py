@@ -8,7 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from app.domain.redaction import Redactor
 from app.domain.runs import Reason, Trigger, TriggerType
@@ -296,6 +296,32 @@ def test_times_of_the_day_since_the_start_or_none(page: Page, made: World) -> No
     expect(times.first).to_be_visible()
     page.keyboard.press("w")
     expect(page.get_by_role("button", name="Wrap")).to_have_attribute("aria-pressed", "true")
+
+
+def test_its_buttons_act_once_where_the_page_looked_at_itself_before_the_log_was_loaded(
+    page: Page, made: World
+) -> None:
+    run = ended(made, b"one\ntwo")
+    held: dict[str, Route] = {}
+
+    def hold(route: Route) -> None:
+        kind = route.request.resource_type
+        if kind in ("fetch", "script"):
+            held[kind] = route
+        else:
+            route.continue_()
+
+    page.route("**/static/log.js*", hold)
+    page.route(f"**/runs/{run}", hold)
+    with page.expect_request(lambda request: request.resource_type == "fetch" and "/runs/" in request.url):
+        page.goto(f"/runs/{run}")
+    page.evaluate("document.title = 'before'")
+    held["fetch"].continue_()
+    expect(page).not_to_have_title("before")
+    held["script"].continue_()
+    page.locator("html[data-ready]").wait_for()
+    page.get_by_role("button", name="Times").click()
+    expect(page.locator("[data-log] .t")).to_have_text(["+0:00.000", "+0:30.000"])
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -233,6 +233,7 @@ def test_the_deadline_stays_where_it_was(hosted: HostedJob, events: EngineEvents
     limit, server = timedelta(seconds=10), hosted.server
     run = image_job(hosted, "echo up; sleep 60", time_limit_seconds=10, grace_period_seconds=1)
     wait_for_line(hosted, "up")
+    server.wait_for("its start is stored", lambda: server.api("GET", f"/runs/{run['id']}")["started_at"])
     before = server.api("GET", f"/runs/{run['id']}")
     server.kill()
     deadline = datetime.fromisoformat(before["started_at"]) + limit

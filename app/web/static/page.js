@@ -17,11 +17,17 @@ controls.start();
 
 // What shows logs is loaded with the first one.
 let log = null;
+let loadingLog = null; // while it comes: the page may look at itself meanwhile, and would start it twice
+async function startLog() {
+  const loaded = await load("log");
+  loaded.start({ connect, localise: time.localise });
+  log = loaded;
+}
 async function attachLog() {
   if (log) return log.attach();
   if (!document.querySelector("[data-log]")) return;
-  log = await load("log");
-  log.start({ connect, localise: time.localise });
+  loadingLog ??= startLog().finally(() => { loadingLog = null; });
+  await loadingLog;
 }
 const onLog = (name) => (step) => log?.[name](step);
 keys.start(Object.fromEntries(["nextError", "nextMatch", "find", "wrap"].map((name) => [name, onLog(name)])));
