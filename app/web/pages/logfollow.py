@@ -81,11 +81,19 @@ class _Feed:
 
     async def join(self) -> tuple[_Reader, Window]:
         """Return a reader of what comes after the window, which is all that was written when they came."""
-        async with self._lock:
-            await self._catch_up()
-            reader = _Reader()
-            self._readers.append(reader)
-            return reader, self.window
+        reader = _Reader()
+        self._readers.append(
+            reader
+        )  # at once: who leaves meanwhile is not the last, with whom the reading ends
+        try:
+            async with self._lock:
+                await self._catch_up()
+                reader.parcels.clear()  # which are in the window
+                reader.lost = False
+                return reader, self.window
+        except BaseException:
+            self.leave(reader)
+            raise
 
     def leave(self, reader: _Reader) -> None:
         if reader in self._readers:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
 from typing import Any
@@ -156,6 +157,34 @@ def test_when_the_last_has_left_nobody_reads_and_the_next_begins_again(following
 
     first, second = asyncio.run(asyncio.wait_for(twice(), 60))
     assert (first, second) == (["lines 4:2"], ["lines 8:3", "end None"])
+
+
+def test_who_comes_as_the_last_leaves_is_told_what_follows(
+    following: Following, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a browser does that begins a new connection for what it follows, and ends the one before."""
+    next_lines = logfollow.next_lines
+    is_reading, may_go_on = threading.Event(), threading.Event()
+
+    def held(*given: Any) -> Any:
+        is_reading.set()
+        assert may_go_on.wait(20)
+        return next_lines(*given)
+
+    async def changing_hands() -> list[str]:
+        await following.write(b"one\n")
+        before = follow_from(following.made.context, following.feeds, following.followed, 0, 1)
+        await anext(before)
+        monkeypatch.setattr(logfollow, "next_lines", held)
+        after = asyncio.create_task(following.read(4, 2))
+        await asyncio.to_thread(is_reading.wait, 20)
+        await before.aclose()
+        may_go_on.set()
+        await following.write(b"two\n")
+        await following.end()
+        return await after
+
+    assert asyncio.run(asyncio.wait_for(changing_hands(), 60)) == ["lines 8:3", "end None"]
 
 
 def test_what_reading_raises_is_told_to_who_follows(
