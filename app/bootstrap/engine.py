@@ -51,6 +51,19 @@ def make_engine(
                 boot_id=_boot_id(settings),
                 epoch=epoch,
             )
+        case "swarm":
+            from app.engines.swarm import SwarmEngine
+
+            return SwarmEngine(
+                url=settings.docker_host,
+                certificates=settings.docker_cert_path,
+                tunnel=tunnel or make_tunnel(settings),
+                installation=installation,
+                clock=clock.now,
+                timeout_seconds=answers_within,
+                egress=settings.may_reach,
+                epoch=epoch,
+            )
         case "process":
             from app.engines.process import ProcessEngine
 
@@ -78,7 +91,7 @@ def _kubernetes(settings: Settings, installation: str, clock: Clock, epoch: str)
 
 def make_tunnel(settings: Settings) -> Tunnel | None:
     """Return what brings the engine's socket here, where it is on a machine that is reached by ssh."""
-    if settings.engine != "docker" or not (settings.docker_host or "").startswith("ssh:"):
+    if settings.engine not in ("docker", "swarm") or not (settings.docker_host or "").startswith("ssh:"):
         return None
     from app.engines.docker.tunnel import Tunnel
 

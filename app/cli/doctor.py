@@ -88,7 +88,7 @@ def check_engine(settings: Settings) -> Iterator[Finding]:
     if settings.is_engine_in_the_clear:
         said = "Calls to the engine are not encrypted, and it takes them from anybody: set JOBYARD_DOCKER_CERT_PATH."
         yield Finding("warn", what, said)
-    if settings.engine == "docker" and health.is_up:
+    if settings.engine in ("docker", "swarm") and health.is_up:
         yield judge_build_limits(settings, health.cgroup_driver, may_write=bool(where()))
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from app.domain.audit import Action
     from app.engines.base import Owned
 
+_REMOVE = {"docker": "rm --force", "swarm": "service rm"}  # of engines that the docker CLI speaks with
 FACTS = ("project", "job", "run", "attempt")  # each in a label
 
 
@@ -81,7 +82,7 @@ def _print_found(settings: Settings, items: Sequence[Mapping[str, str | None]]) 
     columns = ("name", "state", "project", "job", "run", "created_at")
     rows = [[item[column] for column in columns] for item in items]
     output.print_table(("CONTAINER", "STATE", "PROJECT", "JOB", "RUN", "SINCE"), rows, "")
-    if settings.engine == "docker":
+    if remove := _REMOVE.get(settings.engine):
         docker = shlex.join(("docker", *settings.docker_options))
         names = " ".join(str(item["name"]) for item in items)
-        print(f"If there is no such server, end and remove them: {docker} rm --force {names}")
+        print(f"If there is no such server, end and remove them: {docker} {remove} {names}")

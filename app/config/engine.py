@@ -53,13 +53,14 @@ def _host_key(value: str) -> str:
 
 
 class EngineSettings(Group):
-    engine: Literal["docker", "process", "kubernetes"] = Field(
+    engine: Literal["docker", "process", "swarm", "kubernetes"] = Field(
         default="docker",
-        description="docker; kubernetes, a cluster; process, without isolation, for trying out and trusted code",
+        description="docker; swarm, its nodes; kubernetes, a cluster; process, without isolation, for trying out and"
+        " trusted code",
     )
     docker_host: Annotated[str | None, AfterValidator(_docker_host)] = Field(
         default=None,
-        description="where the engine is: unix:///var/run/docker.sock, tcp://HOST:2376 or ssh://USER@HOST",
+        description="where the engine, or a manager of the Swarm, is: unix:///var/run/docker.sock, tcp://HOST:2376 or ssh://USER@HOST",
     )
     docker_cert_path: Annotated[Path | None, AfterValidator(_certificates)] = Field(
         default=None,
@@ -98,7 +99,7 @@ class EngineSettings(Group):
     @property
     def is_engine_in_the_clear(self) -> bool:
         return (
-            self.engine == "docker"
+            self.engine in ("docker", "swarm")
             and (self.docker_host or "").startswith("tcp:")
             and not self.docker_cert_path
         )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
 from app.config.group import Group
 from app.domain.plans import DEFAULT_PLANS, MIB, Plan
+
+_LABEL = re.compile(r"([A-Za-z0-9][A-Za-z0-9._/-]*)=([A-Za-z0-9][A-Za-z0-9._-]*)")
 
 
 def _readable_plans(value: str) -> str:
@@ -24,7 +27,9 @@ class RunSettings(Group):
         default=15, ge=1, le=1440, description="a shell into which nobody types is closed after this long"
     )
     plans: Annotated[str, AfterValidator(_readable_plans)] = Field(
-        default="", description="sizes to add or change: name=cpus:MiB, separated by commas"
+        default="",
+        description="sizes to add or change: name=cpus:MiB, separated by commas; with @LABEL=VALUE for the nodes of a"
+        " cluster that have that label, such as gpu=8:16384@accelerator=gpu",
     )
     run_disk_mb: int = Field(
         default=0,
@@ -47,10 +52,21 @@ class RunSettings(Group):
 def _plans(text: str) -> list[Plan]:
     plans = []
     for item in filter(None, text.split(",")):
-        name, _, size = item.partition("=")
+        given, *labels = item.split("@")
+        name, _, size = given.partition("=")
         cpus, _, mib = size.partition(":")
         try:
-            plans.append(Plan(name.strip(), float(cpus), int(mib) * MIB))
+            plans.append(Plan(name.strip(), float(cpus), int(mib) * MIB, dict(map(_label, labels))))
         except ValueError:
-            raise ValueError(f"{item!r} is not name=cpus:MiB, such as huge=8:16384") from None
+            raise ValueError(
+                f"{item!r} is not name=cpus:MiB, such as huge=8:16384, or huge=8:16384@disk=ssd for nodes with a label"
+            ) from None
     return plans
+
+
+def _label(text: str) -> tuple[str, str]:
+    """Raises ValueError."""
+    found = _LABEL.fullmatch(text.strip())
+    if found is None:
+        raise ValueError
+    return found[1], found[2]

@@ -28,6 +28,8 @@ from app.domain.errors import UserError
 
 Some = TypeVar("Some", bound=Group)
 
+OF_NODES = ("swarm", "kubernetes")  # engines that have several
+
 
 class Settings(
     CleanUpSettings,
@@ -57,14 +59,24 @@ def read_settings() -> Settings:
     settings.require_one_login()
     settings.require_one_way()
     _require_registry(settings)
+    _require_nodes(settings)
     return settings
 
 
 def _require_registry(settings: Settings) -> None:
-    if settings.engine == "kubernetes" and settings.registry is None:
+    if settings.engine in OF_NODES and settings.registry is None:
         raise UserError(
-            "JOBYARD_ENGINE=kubernetes needs JOBYARD_REGISTRY: nodes pull the images of builds from there, such as"
-            " registry.example.com/team."
+            f"JOBYARD_ENGINE={settings.engine} needs JOBYARD_REGISTRY: nodes pull the images of builds from there, such"
+            " as registry.example.com/team."
+        )
+
+
+def _require_nodes(settings: Settings) -> None:
+    named = next((plan.name for plan in settings.sizes.values() if plan.node_labels), None)
+    if named and settings.engine not in OF_NODES:
+        raise UserError(
+            f"JOBYARD_PLANS: the plan {named} is for nodes with a label, and JOBYARD_ENGINE={settings.engine} has no"
+            f" nodes; leave out what follows @, or use {' or '.join(OF_NODES)}."
         )
 
 

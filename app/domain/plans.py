@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 MIB = 1024 * 1024
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A size: `cpus` in cores, `memory_bytes` in bytes."""
+    """A size: `cpus` in cores, `memory_bytes` in bytes. `node_labels` are those of the nodes that it is for, where an
+    engine has nodes.
+    """
 
     name: str
     cpus: float
     memory_bytes: int
+    node_labels: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 DEFAULT_PLANS = (

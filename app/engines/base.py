@@ -56,6 +56,7 @@ class Capability(enum.StrEnum):
     STATS = "stats"  # what a container uses
     PROBE = "probe"  # commands beside the process
     SHELL = "shell"
+    KILL = "kill"  # a grace period that is shorter than the one of the start
     ADDRESS = "address"  # the container's ports, from this machine
     NON_ROOT = "non_root"  # these three are the parts of `hardening`, by the names that it has for them
     READ_ONLY = "read_only"
@@ -118,6 +119,8 @@ class ContainerSpec:
     stop_grace_seconds: int = 30
     login: RegistryLogin | None = None  # for an image that the engine pulls as it starts
     time_limit_seconds: int | None = None  # of the run, for an engine that can end it without a server
+    node_labels: Mapping[str, str] = field(default_factory=dict)  # of the nodes that it may run on
+    may_overlap: bool = False  # may another run beside it where a machine that is gone may still run it
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,9 +210,26 @@ class ResolvedImage:
 
 
 @dataclass(frozen=True, slots=True)
+class Node:
+    """A machine of an engine's: its size, what of that is reserved by whomever, whether it takes containers, and how
+    many it has. `state` is in the engine's words.
+    """
+
+    name: str
+    state: str
+    takes_work: bool
+    cpus: float
+    memory_bytes: int
+    reserved_cpus: float
+    reserved_memory_bytes: int
+    containers: int
+
+
+@dataclass(frozen=True, slots=True)
 class EngineInfo:
     """What answers as the engine; `cpus` and `memory_bytes` are 0 where it does not tell. `isolation` is a sentence for
-    people where something is amiss with it; without any isolation, `is_isolated` is False.
+    people where something is amiss with it; without any isolation, `is_isolated` is False. `nodes` are told by an
+    engine that has several and may ask for them.
     """
 
     name: str
@@ -221,6 +241,7 @@ class EngineInfo:
     directory: str = ""  # where images and containers are, as the engine calls it
     cgroup_driver: str = ""  # what sets up their control groups, as it calls that
     id: str = ""  # tells it from all others, whatever way leads to it
+    nodes: Sequence[Node] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from app.domain.errors import EngineUnavailable
 from app.domain.plans import MIB
-from app.engines.base import Capability, Engine
+from app.engines.base import Capability, Engine, Node
 
 log = logging.getLogger(__name__)
 ASKED_EVERY = 5.0  # seconds
@@ -23,6 +23,7 @@ class EngineHealth:
 
     `egress` is a sentence about what containers may reach, where that is not enforced; `run_disk` one about what runs
     may write, where that is not bounded although it should be.
+    `nodes` are its machines, where it has several.
     `directory` is where it keeps images and containers, `cgroup_driver` what sets up their control groups, as it calls
     them; empty where it does not tell. `lacks` is what it can't do, each in a sentence. `id` is its own.
     """
@@ -37,6 +38,7 @@ class EngineHealth:
     cgroup_driver: str = ""
     lacks: Mapping[Capability, str] = field(default_factory=dict)
     id: str = ""
+    nodes: Sequence[Node] = ()
 
 
 def ask(engine: Engine) -> EngineHealth:
@@ -46,7 +48,7 @@ def ask(engine: Engine) -> EngineHealth:
     except EngineUnavailable as error:
         return EngineHealth(is_up=False, sentence=str(error), lacks=engine.lacks())
     size = f": {info.cpus} CPUs, {info.memory_bytes / 2**30:.1f} GiB of memory" if info.cpus else ""
-    sentence = f"{info.name} {info.version} answers{size}."
+    sentence = f"{info.name} {info.version} answers{_of_nodes(info.nodes)}{size}."
     return EngineHealth(
         True,
         sentence,
@@ -56,7 +58,17 @@ def ask(engine: Engine) -> EngineHealth:
         cgroup_driver=info.cgroup_driver,
         lacks=engine.lacks(),
         id=info.id,
+        nodes=info.nodes,
     )
+
+
+def _of_nodes(nodes: Sequence[Node]) -> str:
+    """Return what is said of the machines that it has, where it has several."""
+    if not nodes:
+        return ""
+    number = f" for {len(nodes)} node{'s' * (len(nodes) > 1)}"
+    idle = [f"{node.name} is {node.state}" for node in nodes if not node.takes_work]
+    return f"{number} ({', '.join(idle)})" if idle else number
 
 
 def unbounded_disk(run_disk_mb: int, refusal: str) -> str:

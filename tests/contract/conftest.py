@@ -9,13 +9,14 @@ import pytest
 
 from app.domain.job.records import Job
 from app.store.database import Database
-from tests.support import engine_harness
+from tests.support import engine_harness, swarm_harness
 from tests.support.databases import Postgres, empty_sqlite, migrated_postgres
 from tests.support.engine_harness import ENGINES, Harness
 from tests.support.kubernetes_harness import kubernetes_harness, published
 from tests.support.registry import registry
 from tests.support.remote_engine import SshEngine, TlsEngine, ssh_engine, tls_engine
 from tests.support.stored import add_job
+from tests.support.swarm_harness import Swarm
 
 
 @pytest.fixture(scope="session")
@@ -72,6 +73,12 @@ def published_image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield published(made)
 
 
+@pytest.fixture(scope="session")
+def swarm() -> Iterator[Swarm]:
+    with swarm_harness.swarm() as made:
+        yield made
+
+
 @pytest.fixture(params=ENGINES)
 def harness(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
     match request.param:
@@ -92,6 +99,9 @@ def harness(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         case "kubernetes":
             with kubernetes_harness(request.getfixturevalue("published_image")) as kubernetes:
                 yield kubernetes
+        case "swarm":
+            with swarm_harness.swarm_harness(request.getfixturevalue("swarm")) as swarm:
+                yield swarm
         case _:
             with engine_harness.process_harness(tmp_path_factory.mktemp("process")) as process:
                 yield process

@@ -154,7 +154,9 @@ class TestStart:
     def test_takes_over_what_was_only_created(self, harness: Harness) -> None:
         spec = harness.spec("echo started", Script(output=[b"started\n"]))
         harness.leave_created(spec, "a")
-        assert [(owned.handle.key, owned.state) for owned in harness.engine.owned()] == [("a", State.CREATED)]
+        (left,) = harness.engine.owned()
+        assert left.handle.key == "a"
+        assert not harness.creates_apart or left.state is State.CREATED
         handle = harness.engine.start(spec, "a", 2)
         assert text(harness.engine.logs(handle)) == b"started\n"
         assert [owned.handle for owned in harness.engine.owned()] == [handle]
@@ -261,7 +263,7 @@ class TestEnd:
         assert harness.another().wait(restarted(handle)) == ended
 
     def test_never_started_is_no_success(self, harness: Harness) -> None:
-        spec = harness.spec("exit 0", Script())
+        spec = harness.spec("exit 0", Script()) if harness.creates_apart else harness.without_image()
         harness.leave_created(spec, "a")
         (owned,) = harness.engine.owned()
         ended = harness.engine.wait(owned.handle)
@@ -317,7 +319,7 @@ class TestStop:
             patient = pool.submit(harness.engine.stop, handle, 100)
             harness.engine.stop(handle, 0)
             patient.result(20)
-        assert time.monotonic() - began < 20
+        assert time.monotonic() - began < (60 if Capability.KILL in harness.engine.lacks() else 20)
         assert harness.engine.wait(handle).exit_code == 137
 
     def test_and_remove_what_has_ended_or_is_gone(self, harness: Harness) -> None:

@@ -25,7 +25,7 @@ from tests.support.waiting import eventually
 
 BUSYBOX = "busybox:latest"
 SHELLED = ("fake", "docker", "process")  # of others the contract wants the sentence why there is no shell
-ENGINES = (*SHELLED, "kubernetes")
+ENGINES = (*SHELLED, "kubernetes", "swarm")
 DISTANT = ("docker over tls", "docker over ssh")  # for what the way there may change
 
 
@@ -46,6 +46,7 @@ class Harness(Protocol):
 
     engine: Engine
     lacks: frozenset[Lack]
+    creates_apart: bool  # whether there is a time between creating and starting
 
     def another(self) -> Engine: ...
 
@@ -81,6 +82,7 @@ def restarted(handle: Handle) -> Handle:
 
 class FakeHarness:
     lacks: frozenset[Lack] = frozenset()
+    creates_apart = True
 
     def __init__(self) -> None:
         self._world = World()
@@ -126,6 +128,7 @@ class DockerHarness:
     """`connect(installation, epoch)` makes a connection to the engine whose socket here is `socket`."""
 
     lacks: frozenset[Lack] = frozenset()
+    creates_apart = True
 
     def __init__(
         self, connect: Callable[[str, str], DockerEngine] = on_this_machine, socket: str | None = None
@@ -183,6 +186,7 @@ class DockerHarness:
 
 class ProcessHarness:
     lacks: frozenset[Lack] = frozenset()
+    creates_apart = True
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory

@@ -41,6 +41,7 @@ def published(registry: Registry, login: dict[str, str] | None = None) -> str:
 
 class KubernetesHarness:
     lacks = frozenset(Lack)
+    creates_apart = True
 
     def __init__(self, cluster: Cluster, url: str, image: str) -> None:
         self.cluster, self.url, self.image = cluster, url, image

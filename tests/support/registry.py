@@ -24,6 +24,13 @@ DISTANCE_SECONDS = 1.0
 MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 
 
+def asking_for_a_login(root: Path) -> dict[str, Any]:
+    """Return the part of a registry's configuration that lets USER in alone; its file is below `root`."""
+    file = root / "htpasswd"
+    file.write_text(_HTPASSWD)
+    return {"auth": {"htpasswd": {"realm": "acme", "path": str(file)}}}
+
+
 class Registry:
     """`stop` makes it go away, `start` brings it back at the same address with what it held. `everywhere` has it listen
     at all addresses of this machine.
@@ -35,14 +42,13 @@ class Registry:
         self._with_login = with_login
         self._config, self._log = root / "config.yml", root / "log"
         self._process: subprocess.Popen[bytes] | None = None
-        (root / "htpasswd").write_text(_HTPASSWD)
         config: dict[str, Any] = {
             "version": 0.1,
             "storage": {"filesystem": {"rootdirectory": str(root / "images")}, "delete": {"enabled": True}},
             "http": {"addr": f":{self.host.partition(':')[2]}" if everywhere else self.host},
         }
         if with_login:
-            config["auth"] = {"htpasswd": {"realm": "acme", "path": str(root / "htpasswd")}}
+            config |= asking_for_a_login(root)
         self._config.write_text(json.dumps(config))  # JSON is YAML too
 
     def start(self) -> None:

@@ -221,3 +221,8 @@ class JobSpec:
     def image(self) -> str | None:
         """The reference of the image that it runs as it is; None where its image is built or deployed."""
         return self.source.image if isinstance(self.source, ImageSource) else None
+
+    @property
+    def may_overlap(self) -> bool:
+        """Whether two runs of the job may be alive at once."""
+        return self.schedule is None or self.schedule.concurrency_policy is ConcurrencyPolicy.ALLOW

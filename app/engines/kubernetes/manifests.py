@@ -145,6 +145,7 @@ def _pod(spec: ContainerSpec, name: str, image: ImageFacts) -> Manifest:
     return {
         "restartPolicy": "Never",
         **({"imagePullSecrets": [{"name": _pull_name(name)}]} if spec.login else {}),
+        **({"nodeSelector": dict(spec.node_labels)} if spec.node_labels else {}),
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "shareProcessNamespace": True,  # no process 1, which no signal ends by default and which has to reap others

@@ -51,6 +51,7 @@ PARTS = {
     "Access": ("secrets", "people"),
     "Operation": (
         "install",
+        "swarm",
         "kubernetes",
         "servers",
         "limits",

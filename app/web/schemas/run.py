@@ -122,6 +122,7 @@ class RunAnswer(Model):
 
 class ContainerAnswer(Model):
     instance: int
+    node: str = Field(description="the machine it is on, where the engine has several; else empty")
     started_at: Time | None
     finished_at: Time | None
     exit_code: int | None
@@ -215,6 +216,7 @@ def attempt_answer(
         containers=[
             ContainerAnswer(
                 instance=each.instance,
+                node=(each.handle or {}).get("node", ""),
                 started_at=each.started_at,
                 finished_at=each.finished_at,
                 exit_code=each.exit_code,

@@ -58,6 +58,8 @@ class Specs:
         external: Mapping[str, str],
         origin: Origin,
         at_least: Hardening,
+        *,
+        may_overlap: bool,
     ) -> ContainerSpec:
         """What a container is started with: among it the `external` values of variables that have a reference. Its
         project's hardening counts `at_least`.
@@ -81,6 +83,8 @@ class Specs:
             labels=labels_of(run, attempt),
             stop_grace_seconds=run.spec.grace_period_seconds,
             time_limit_seconds=run.spec.time_limit_seconds,
+            node_labels=plan.node_labels,
+            may_overlap=may_overlap,
         )
 
 

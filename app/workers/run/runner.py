@@ -42,7 +42,7 @@ from app.runtime.external_secrets import ExternalSecrets
 from app.runtime.log_storage import LogStorage
 from app.runtime.ports import Clock, SecretSource, Vault
 from app.runtime.threads import map_in_threads
-from app.store import projects, run_attempts, runs
+from app.store import jobs, projects, run_attempts, runs
 from app.store.database import Database
 from app.workers.claims import ClaimRegistry
 from app.workers.log_recording import Recording
@@ -267,6 +267,7 @@ class Runner:
         path = self.log_storage.attempt_path(run.id, attempt.number)
         with self.db.read() as tx:
             at_least = projects.hardening_of(tx, run.project_id)
+            may_overlap = jobs.with_id(tx, run.job_id).spec.may_overlap
         with (
             self.active.watching(run, attempt.number) as active,
             Recording(path, write, self.disk, anew=is_new) as recording,
@@ -276,7 +277,9 @@ class Runner:
             def one(container: Container) -> tuple[Outcome, Handle | None]:
                 def spec() -> ContainerSpec:
                     given = external.of(container)
-                    return self._specs.spec(run, attempt, container, given, origin, at_least)
+                    return self._specs.spec(
+                        run, attempt, container, given, origin, at_least, may_overlap=may_overlap
+                    )
 
                 return lives.live(container, spec)
 

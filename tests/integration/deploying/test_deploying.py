@@ -7,7 +7,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
+from app.config import Settings
 from tests.support.guide import chapter
 from tests.support.project import ROOT
 
@@ -27,7 +29,8 @@ def ask(*command: str | Path, **settings: str) -> str:
 
 @pytest.mark.parametrize("file", sorted(DEPLOY.iterdir()), ids=lambda file: file.name)
 def test_the_guide_names_each_file(file: Path) -> None:
-    assert f"scripts/deploy/{file.name}" in chapter("install") + chapter("kubernetes") + chapter("metrics")
+    told = "".join(map(chapter, ("install", "swarm", "kubernetes", "metrics")))
+    assert f"scripts/deploy/{file.name}" in told
 
 
 def test_systemd_takes_the_unit(tmp_path: Path) -> None:
@@ -68,3 +71,23 @@ def test_compose_takes_its_file() -> None:
     assert f"JOBYARD_PUBLIC_URL: https://{SITE}" in said
     assert "- '999'" in said
     assert "/var/run/docker.sock" in said
+
+
+def test_compose_adds_postgresql_and_a_registry() -> None:
+    files = [word for name in ("compose.yaml", "compose.postgres.yaml") for word in ("--file", DEPLOY / name)]
+    given = {"JOBYARD_HOST": SITE, "DOCKER_GROUP": "999", "POSTGRES_PASSWORD": "known to both"}
+    said = ask("docker-compose", *files, "--profile", "registry", "config", **given)
+    assert "JOBYARD_DATABASE_URL: postgresql://jobyard:known to both@postgres/jobyard" in said
+    assert "POSTGRES_PASSWORD: known to both" in said
+    assert "image: registry:2" in said
+
+
+def test_a_stack_is_of_settings_that_there_are() -> None:
+    given = {"JOBYARD_IMAGE": "server:1", "JOBYARD_URL": f"https://{SITE}", "DOCKER_GROUP": "999"}
+    said = yaml.safe_load(ask("docker-compose", "--file", DEPLOY / "swarm.yaml", "config", **given))
+    server = said["services"]["server"]
+    for name, value in server["environment"].items():
+        assert name.removeprefix("JOBYARD_").lower() in Settings.model_fields
+        assert value
+    assert server["user"] == "10001:999"
+    assert f"USER {server['user'].partition(':')[0]}:" in (ROOT / "Dockerfile").read_text()

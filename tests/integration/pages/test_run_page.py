@@ -17,7 +17,7 @@ from app.domain.events import Commit
 from app.domain.output import Stream
 from app.domain.redaction import Redactor
 from app.domain.runs import Outcome, Reason, Trigger, TriggerType
-from app.engines.base import Capability, Handle
+from app.engines.base import Capability, Handle, Node
 from app.store import run_attempts, runs
 from app.store.schema import ContainerRow
 from tests.support.seed import SUCCEEDED, World, world
@@ -235,6 +235,23 @@ class TestShell:
         page = read(visitor(made), f"/runs/{made.run(made.job('over'), NOW, outcome=SUCCEEDED)}")
         assert "data-shell-open" not in page
         assert "No container of this attempt is running, so there is none to open a shell in." in page
+
+    def test_nodes_are_shown_with_what_is_reserved_of_them(self, made: World) -> None:
+        assert "machines" not in read(visitor(made), "/settings")
+        size = {"cpus": 4.0, "memory_bytes": 8 << 30}
+        nodes = [
+            Node(
+                "alpha", "ready", True, **size, reserved_cpus=1.5, reserved_memory_bytes=1 << 29, containers=3
+            ),
+            Node("<beta>", "down", False, **size, reserved_cpus=0, reserved_memory_bytes=0, containers=0),
+        ]
+        made.health = replace(made.health, nodes=nodes)
+        page = read(visitor(made), "/settings")
+        assert "1.5 of 4" in page
+        assert "0.5 of 8 GiB" in page
+        assert "3 containers" in page
+        assert 'data-status="failed">Down' in page
+        assert "&lt;beta&gt;" in page
 
     def test_an_engine_without_shells_and_readings_says_why(self, made: World) -> None:
         lacks = {Capability.SHELL: "It opens no shell.", Capability.STATS: "It tells nothing of memory."}

@@ -43,9 +43,30 @@ def test_a_cluster_that_is_away_is_told_once(
     assert said.count("The Kubernetes cluster does not answer: check the kubeconfig") == 1
 
 
-def test_without_a_registry_no_server_starts(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("engine", ["swarm", "kubernetes"])
+def test_without_a_registry_no_server_starts(cli: Cli, monkeypatch: pytest.MonkeyPatch, engine: str) -> None:
+    monkeypatch.setenv("JOBYARD_ENGINE", engine)
     monkeypatch.delenv("JOBYARD_REGISTRY")
     assert cli("serve").err == (
-        "jobyard: JOBYARD_ENGINE=kubernetes needs JOBYARD_REGISTRY: nodes pull the images of builds from there, such as"
+        f"jobyard: JOBYARD_ENGINE={engine} needs JOBYARD_REGISTRY: nodes pull the images of builds from there, such as"
         " registry.example.com/team.\n"
     )
+
+
+def test_plans_for_nodes_with_labels_need_an_engine_that_has_nodes(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JOBYARD_PLANS", "gpu=8:16384@accelerator=gpu")
+    assert "gpu=8:16384@accelerator=gpu" in cli("config").out
+    monkeypatch.setenv("JOBYARD_ENGINE", "docker")
+    assert cli("serve").err == (
+        "jobyard: JOBYARD_PLANS: the plan gpu is for nodes with a label, and JOBYARD_ENGINE=docker has no nodes; leave"
+        " out what follows @, or use swarm or kubernetes.\n"
+    )
+
+
+@pytest.mark.parametrize("plans", ["g=8:1@", "g=8:1@a", "g=8:1@a=", "g=8:1@a b=c", "g@a=b"])
+def test_labels_of_plans_are_checked(cli: Cli, monkeypatch: pytest.MonkeyPatch, plans: str) -> None:
+    monkeypatch.setenv("JOBYARD_PLANS", plans)
+    assert "JOBYARD_PLANS is not usable" in cli("serve").err
+    assert "huge=8:16384@disk=ssd for nodes with a label" in cli("serve").err

@@ -342,7 +342,8 @@ def test_an_admin_token_that_can_be_guessed_is_refused(
 def test_an_unknown_engine_is_told_which_there_are(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JOBYARD_ENGINE", "fake")
     assert cli("serve").err == (
-        "jobyard: JOBYARD_ENGINE is not usable: Input should be 'docker', 'process' or 'kubernetes' (given: 'fake').\n"
+        "jobyard: JOBYARD_ENGINE is not usable: Input should be 'docker', 'process', 'swarm' or 'kubernetes'"
+        " (given: 'fake').\n"
     )
 
 
