@@ -10,6 +10,23 @@ NO_SHELL = "There is no /bin/sh in the image: no shell can be opened in this con
 NOT_RUNNING = "The container doesn't run on this server's engine: it has ended, or runs on another server's."
 MARK = "JOBYARD_SHELL"
 """The variable that each process of a shell inherits, with the shell's id: by it they are found and ended."""
+NOTHING = f"{MARK}=."  # no shell's mark
+# Kills what has the first text in its environment and not the second, until there is nothing left: it may start more
+# meanwhile. They come as arguments, so that the script doesn't find itself. A POSIX shell and /proc are all it needs.
+END = """
+turns=50
+while [ $turns -gt 0 ]; do
+  found=
+  for process in /proc/[0-9]*; do
+    while read -r variable || [ -n "$variable" ]; do
+      case $variable in *"$2"*) break ;; *"$1"*) kill -KILL "${process#/proc/}" && found=1; break ;; esac
+    done < "$process/environ"
+  done 2>/dev/null
+  [ "$found" ] || exit 0
+  turns=$((turns - 1))
+done
+exit 1
+"""
 
 
 class NoShell(UserError):

@@ -19,7 +19,7 @@ from tests.support.waiting import eventually
 
 FOREVER = ("exec sleep 1000", Script(exit_code=None))
 EVERYWHERE = pytest.mark.parametrize("harness", [*SHELLED, *DISTANT], indirect=True)
-REAL = pytest.mark.parametrize("harness", ["docker", "process", *DISTANT], indirect=True)
+REAL = pytest.mark.parametrize("harness", ["docker", "process", "kubernetes", *DISTANT], indirect=True)
 
 
 @pytest.fixture
@@ -145,7 +145,7 @@ class TestRealOnes:
 
     def test_the_containers_own_process_goes_on(self, harness: Harness, handle: Handle, shell: Shell) -> None:
         shell.close()
-        assert harness.engine.stats(handle) is not None
+        assert harness.engine.probe(handle, ["true"], 20) == 0
 
     def test_what_nobody_reads_waits_where_it_is(self, shell: Shell) -> None:
         shell.write(b"yes\n")

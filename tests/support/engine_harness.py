@@ -24,8 +24,13 @@ from app.engines.process.container import Container
 from tests.support.waiting import eventually
 
 BUSYBOX = "busybox:latest"
-SHELLED = ("fake", "docker", "process")  # of others the contract wants the sentence why there is no shell
-ENGINES = (*SHELLED, "kubernetes", "swarm")
+SHELLED = (
+    "fake",
+    "docker",
+    "process",
+    "kubernetes",
+)  # of others the contract wants the sentence why there is no shell
+ENGINES = (*SHELLED, "swarm")
 DISTANT = ("docker over tls", "docker over ssh")  # for what the way there may change
 
 

@@ -9,28 +9,11 @@ from typing import Any
 
 from app.domain.errors import EngineUnavailable
 from app.engines.docker.calls import Calls, Conflicting, Connection, Gone, Invalid, Refusal
-from app.engines.shells import MARK, NO_SHELL, NOT_RUNNING, NoShell
+from app.engines.shells import END, MARK, NO_SHELL, NOT_RUNNING, NOTHING, NoShell
 
 LAUNCH = '[ -x /bin/bash ] && exec /bin/bash; exec "$0"'
 ENV = ("TERM=xterm-256color", "SHELL=/bin/sh")
-NOTHING = f"{MARK}=."  # no shell's mark
 CANNOT_START = (126, 127)
-# Kills what has the first text in its environment and not the second, until there is nothing left: it may start more
-# meanwhile. They come as arguments, so that the script doesn't find itself. A POSIX shell and /proc are all it needs.
-END = """
-turns=50
-while [ $turns -gt 0 ]; do
-  found=
-  for process in /proc/[0-9]*; do
-    while read -r variable || [ -n "$variable" ]; do
-      case $variable in *"$2"*) break ;; *"$1"*) kill -KILL "${process#/proc/}" && found=1; break ;; esac
-    done < "$process/environ"
-  done 2>/dev/null
-  [ "$found" ] || exit 0
-  turns=$((turns - 1))
-done
-exit 1
-"""
 
 
 class Shells:

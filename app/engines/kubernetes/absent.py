@@ -1,4 +1,4 @@
-"""What a cluster doesn't have, or doesn't let a server have: its nodes' images and build cache, figures, shells."""
+"""What a cluster doesn't have, or doesn't let a server have: its nodes' images and build cache, figures."""
 
 # ruff: noqa: ARG002
 
@@ -9,11 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from app.domain.held_images import CacheUse, HeldImage
 from app.domain.metrics import Sample
 from app.engines.base import Capability, Confinement, Handle, ImageUnavailable, ResolvedImage
-from app.engines.shells import NoShell, Shell
 
 LACKS = {
     Capability.STATS: "The engine kubernetes gives no figures of what containers use: ask the cluster's monitoring.",
-    Capability.SHELL: "The engine kubernetes opens no shells: use kubectl exec.",
     Capability.NETWORK: "The engine kubernetes can't keep network: none, as nothing tells whether a cluster holds pods"
     " to it; leave that out, or use the engine docker.",
 }
@@ -46,12 +44,6 @@ class Absent:
 
     def stats(self, handle: Handle) -> Sample | None:
         return None
-
-    def shell(self, handle: Handle, columns: int, rows: int) -> Shell:
-        raise NoShell(LACKS[Capability.SHELL])
-
-    def end_shells(self, handle: Handle) -> None:
-        return
 
     def rename_images(self, new_name: Callable[[str], str | None]) -> int:
         return 0

@@ -124,16 +124,20 @@ class Api:
                     yield answer
 
     @contextmanager
-    def execute(self, pod: str, container: str, argv: list[str]) -> Iterator[Any]:
+    def execute(self, pod: str, container: str, argv: list[str], **options: str) -> Iterator[Any]:
         """Yield a WebSocket to a command beside the process: the first byte of each message is its channel."""
-        params = {"container": container, "stdout": "true", "stderr": "true", "command": argv}
+        errors = {} if "tty" in options else {"stderr": "true"}  # a terminal has one output
+        params = {"container": container, "stdout": "true", **errors, **options, "command": argv}
         with self._typed() as client:
             path = self._path("pods", pod, "exec")
             try:
                 with client.websocket(path, subprotocols=_PROTOCOLS, params=params) as session:
                     yield session
             except WebSocketUpgradeError as error:
-                raise refusal(error.response.status_code, error.response.read()) from error
+                what = {
+                    "message": f"executing a command in the pod {pod}"
+                }  # its own words can't be read any more
+                raise refusal(error.response.status_code, json.dumps(what).encode()) from error
 
     def watch_path(self, kind: str) -> str:
         return self._path(kind)

@@ -194,6 +194,15 @@ def shell_code(message: str) -> int:
     return 127 if _NOT_FOUND.search(message) else 126
 
 
+def read_status(status: Found) -> int:
+    """Return the exit code of a command that was executed, of what the cluster said at its end."""
+    if status.get("status") == "Success":
+        return 0
+    causes = (status.get("details") or {}).get("causes") or []
+    codes = [int(each["message"]) for each in causes if each.get("reason") == "ExitCode"]
+    return codes[0] if codes else shell_code(str(status.get("message", "")))
+
+
 _DISRUPTIONS = {
     "PreemptionByScheduler": "The pod had to make room for one of a higher priority",
     "DeletionByTaintManager": "The pod was removed because its node did not answer or was being emptied",

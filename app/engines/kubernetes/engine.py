@@ -38,6 +38,7 @@ from app.engines.kubernetes.classify import Found
 from app.engines.kubernetes.images import Registries
 from app.engines.kubernetes.logs import CLOSING, Logs
 from app.engines.kubernetes.manifests import CONTAINER, KEY, ImageFacts, Place
+from app.engines.kubernetes.shells import Shells
 from app.engines.kubernetes.starting import (
     Patience,
     Starting,
@@ -48,6 +49,7 @@ from app.engines.kubernetes.starting import (
     secret_of,
 )
 from app.engines.kubernetes.watch import PodWatch
+from app.engines.shells import NOT_RUNNING, NoShell, Shell
 
 _WAIT_SECONDS = 2.0  # how long `wait` may take to notice that it was closed, or that a Job is gone
 _NODE_SECONDS = 60.0  # beyond its grace that a container may take to end, before its node counts as silent
@@ -82,6 +84,7 @@ class KubernetesEngine(Absent):
         self._starting = Starting(self._api, self._watch, self._place, patience or Patience(), clock)
         self._registries = Registries(egress or Egress())
         self._logs = Logs(self._api, self._has_ended)
+        self._shells = Shells(self._api)
         self._closed = threading.Event()
 
     def info(self) -> EngineInfo:
@@ -185,6 +188,17 @@ class KubernetesEngine(Absent):
         except Refusal:
             return _CANNOT_PROBE
 
+    def shell(self, handle: Handle, columns: int, rows: int) -> Shell:
+        pod = self._running(handle)
+        if pod is None:
+            raise NoShell(NOT_RUNNING)
+        return self._shells.open(pod["metadata"]["name"], columns, rows)
+
+    def end_shells(self, handle: Handle) -> None:
+        pod = self._running(handle)
+        if pod is not None:
+            self._shells.end_left(pod["metadata"]["name"])
+
     def _running(self, handle: Handle) -> Found | None:
         pod = self._watch.pod(handle.name, 0)
         if pod is None or not _is_of(pod, handle) or pod.get("gone"):
@@ -285,18 +299,10 @@ def _exit_code(session: Any, timeout_seconds: float) -> int:
         while True:
             message = session.receive_bytes(timeout=max(deadline - time.monotonic(), 0.001))
             if message[:1] == bytes((_ERROR_CHANNEL,)):
-                return read_status(json.loads(message[1:]))
+                return classify.read_status(json.loads(message[1:]))
     except (Empty, TimeoutError):
         return _TIMED_OUT
     except (WebSocketDisconnect, WebSocketNetworkError) as error:
         raise EngineUnavailable(
             "The cluster's connection to a command in the container broke off."
         ) from error
-
-
-def read_status(status: Mapping[str, Any]) -> int:
-    if status.get("status") == "Success":
-        return 0
-    causes = (status.get("details") or {}).get("causes") or []
-    codes = [int(each["message"]) for each in causes if each.get("reason") == "ExitCode"]
-    return codes[0] if codes else classify.shell_code(str(status.get("message", "")))

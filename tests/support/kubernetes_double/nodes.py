@@ -18,6 +18,8 @@ from tests.support.kubernetes_double.objects import Object, Objects, Problem, no
 LABEL = "kubernetes-double"
 _VARIABLE = re.compile(r"\$(\$|\([A-Za-z_][A-Za-z0-9_]*\))")
 _RETRY_SECONDS = 0.2
+_INPUT, _SIZE = 0, 4
+_NEVER_TYPED = "ctrl-^,j,o,b,y,a,r,d"  # Docker leaves a terminal by these, and a cluster by none
 
 
 class Node:
@@ -198,12 +200,49 @@ class Node:
                 yield from ((int(stream), payload) for stream, payload in frames.feed(data))
         yield 0, str(self._client.exec_inspect(made)["ExitCode"]).encode()
 
+    @contextlib.contextmanager
+    def terminal(self, name: str, argv: list[str]) -> Iterator[Terminal]:
+        """A command beside the process, on a terminal."""
+        made = self._client.exec_create(
+            self._containers[name], argv, stdin=True, tty=True, detach_keys=_NEVER_TYPED
+        )["Id"]
+        connection = self._client.exec_start(made, tty=True, socket=True)
+        with contextlib.closing(connection._sock) as socket, contextlib.closing(connection._response):
+            yield Terminal(self._client, made, socket)
+
     def close(self) -> None:
         threads = [threading.Thread(target=self.remove, args=[name]) for name in list(self._containers)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
+
+
+class Terminal:
+    """A command on a terminal, by the channels that a cluster has for it."""
+
+    def __init__(self, client: Any, exec_id: str, socket: Any) -> None:
+        self._client, self._exec_id, self._socket = client, exec_id, socket
+
+    def output(self) -> Iterator[bytes]:
+        with contextlib.suppress(OSError):
+            while data := self._socket.recv(1 << 15):
+                yield data
+
+    @property
+    def exit_code(self) -> int:
+        return int(self._client.exec_inspect(self._exec_id)["ExitCode"] or 0)
+
+    def take(self, channel: int, data: bytes) -> None:
+        if channel == _INPUT:
+            self._socket.sendall(data)
+        elif channel == _SIZE:
+            size = json.loads(data)
+            self._client.exec_resize(self._exec_id, height=size["Height"], width=size["Width"])
+
+    def leave(self) -> None:
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(2)
 
 
 def _seconds(stamp: str) -> str:

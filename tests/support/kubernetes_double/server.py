@@ -11,9 +11,11 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from wsproto import ConnectionType, WSConnection
-from wsproto.events import AcceptConnection, BytesMessage, CloseConnection, Request
+from wsproto.events import AcceptConnection, BytesMessage, CloseConnection, Ping, Request
+from wsproto.utilities import RemoteProtocolError
 
 from tests.support.kubernetes_double.cluster import Cluster
+from tests.support.kubernetes_double.nodes import Terminal
 from tests.support.kubernetes_double.objects import Object, Problem
 
 GROUPS = {"v1": ("pods", "secrets", "events"), "batch/v1": ("jobs",)}
@@ -137,9 +139,37 @@ class Handler(BaseHTTPRequestHandler):
         (asked,) = [event for event in socket.events() if isinstance(event, Request)]
         self._send(socket, AcceptConnection(subprotocol=asked.subprotocols[0]))
         self.close_connection = True
+        if self._one("tty") == "true":
+            return self._terminal(socket, name)
         for channel, data in _executed(self.cluster, name, self.query["command"]):
             self._send(socket, BytesMessage(data=bytes((channel,)) + data))
         self._send(socket, CloseConnection(code=1000))
+        return None
+
+    def _terminal(self, socket: WSConnection, name: str) -> None:
+        with self.cluster.node.terminal(name, self.query["command"]) as terminal:
+            typing = threading.Thread(target=self._typed, args=(socket, terminal), daemon=True)
+            typing.start()
+            for data in terminal.output():
+                self._send(socket, BytesMessage(data=b"\x01" + data))
+            self._send(socket, BytesMessage(data=b"\x03" + json.dumps(_status(terminal.exit_code)).encode()))
+            self._send(socket, CloseConnection(code=1000))
+
+    def _typed(self, socket: WSConnection, terminal: Terminal) -> None:
+        """Pass on what is typed, and sizes, until either end is gone."""
+        message = b""
+        with suppress(OSError, RemoteProtocolError):
+            while data := self.connection.recv(1 << 16):
+                socket.receive_data(data)
+                for event in socket.events():
+                    if isinstance(event, BytesMessage):
+                        message += event.data
+                        if event.message_finished:
+                            terminal.take(message[0], message[1:])
+                            message = b""
+                    elif isinstance(event, Ping):
+                        self._send(socket, event.response())
+        terminal.leave()
 
     def _send(self, socket: WSConnection, event: Any) -> None:
         self.wfile.write(socket.send(event))
@@ -175,11 +205,14 @@ def _executed(cluster: Cluster, name: str, argv: list[str]) -> Iterator[tuple[in
             yield stream, data
         else:
             code = int(data)
-    status: Object = {"metadata": {}, "status": "Success"}
-    if code:
-        causes = [{"reason": "ExitCode", "message": str(code)}]
-        status = {"status": "Failure", "reason": "NonZeroExitCode", "details": {"causes": causes}}
-    yield 3, json.dumps(status).encode()
+    yield 3, json.dumps(_status(code)).encode()
+
+
+def _status(code: int) -> Object:
+    if not code:
+        return {"metadata": {}, "status": "Success"}
+    causes = [{"reason": "ExitCode", "message": str(code)}]
+    return {"status": "Failure", "reason": "NonZeroExitCode", "details": {"causes": causes}}
 
 
 @contextmanager

@@ -9,7 +9,6 @@ import pytest
 from app.engines.base import Exit, ExitKind, State
 from app.engines.kubernetes import classify
 from app.engines.kubernetes.classify import Trouble, Waiting
-from app.engines.kubernetes.engine import read_status
 
 BEGAN, OVER = "2026-11-30T10:00:00Z", "2026-11-30T10:00:05Z"
 FAILED = {"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded"}
@@ -220,4 +219,4 @@ class TestWaiting:
     ],
 )
 def test_end_of_a_command(status: dict[str, Any], code: int) -> None:
-    assert read_status(status) == code
+    assert classify.read_status(status) == code
