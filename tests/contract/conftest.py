@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from app.store.database import Database
 from tests.support import engine_harness, swarm_harness
 from tests.support.databases import Postgres, empty_sqlite, migrated_postgres
 from tests.support.engine_harness import ENGINES, Harness
-from tests.support.kubernetes_harness import kubernetes_harness, published
+from tests.support.kubernetes_harness import kubernetes_harness, published, real_harness
 from tests.support.registry import registry
 from tests.support.remote_engine import SshEngine, TlsEngine, ssh_engine, tls_engine
 from tests.support.stored import add_job
@@ -97,8 +98,12 @@ def harness(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
             with engine_harness.docker_harness(ssh.connect, ssh.private.url) as docker:
                 yield docker
         case "kubernetes":
-            with kubernetes_harness(request.getfixturevalue("published_image")) as kubernetes:
-                yield kubernetes
+            if real_registry := os.environ.get("JOBYARD_TEST_REGISTRY"):
+                with real_harness(real_registry) as real:
+                    yield real
+            else:
+                with kubernetes_harness(request.getfixturevalue("published_image")) as kubernetes:
+                    yield kubernetes
         case "swarm":
             with swarm_harness.swarm_harness(request.getfixturevalue("swarm")) as swarm:
                 yield swarm

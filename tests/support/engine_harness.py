@@ -43,6 +43,7 @@ class Lack(enum.Enum):
 
     STREAMS = "both streams come as one"
     UNENDED_LINES = "a last line without an end gets one"
+    LAST_WORDS = "what was written in the very last moment may be lost by a node"
     SIZE = "its size isn't known"
 
 

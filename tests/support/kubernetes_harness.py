@@ -1,7 +1,10 @@
-"""The Kubernetes engine on a double of a cluster, for the contract suite."""
+"""The Kubernetes engine for the contract suite: on a double of a cluster, or on a real one that is made by
+`scripts/test-kubernetes`, which KUBECONFIG names.
+"""
 
 from __future__ import annotations
 
+import urllib.request
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,12 +18,13 @@ from lightkube.config.models import User
 from app.engines.base import ContainerSpec, Handle
 from app.engines.fake import Script
 from app.engines.kubernetes import KubernetesEngine, manifests
+from app.engines.kubernetes.api import Api
 from app.engines.kubernetes.manifests import ImageFacts, Place
 from app.engines.kubernetes.starting import Patience
 from tests.support.engine_harness import BUSYBOX, Lack, utc_now
 from tests.support.kubernetes_double import Cluster
 from tests.support.kubernetes_double.server import served
-from tests.support.registry import Registry
+from tests.support.registry import MANIFEST, Registry
 
 NAMESPACE = "runs"
 
@@ -40,7 +44,7 @@ def published(registry: Registry, login: dict[str, str] | None = None) -> str:
 
 
 class KubernetesHarness:
-    lacks = frozenset(Lack)
+    lacks = frozenset(Lack) - {Lack.LAST_WORDS}
     creates_apart = True
 
     def __init__(self, cluster: Cluster, url: str, image: str) -> None:
@@ -86,6 +90,63 @@ class KubernetesHarness:
     def close(self) -> None:
         for engine in self._engines:
             engine.close()
+
+
+class RealHarness(KubernetesHarness):
+    """On a cluster that takes longer than a double, in a namespace of its own."""
+
+    lacks = frozenset({Lack.STREAMS, Lack.SIZE, Lack.LAST_WORDS})
+
+    def __init__(self, registry: str) -> None:
+        self.namespace = f"runs-{uuid.uuid4().hex[:8]}"
+        self._api = Api(self.namespace)
+        self._api.ask("api/v1/namespaces", {"metadata": {"name": self.namespace}})
+        self.image = f"{registry}/busybox@{_digest(registry)}"
+        self.installation = f"test-{uuid.uuid4().hex[:12]}"
+        self._engines = []
+        self.engine = self.another()
+
+    def another(self, installation: str | None = None, epoch: str = "", **fields: Any) -> KubernetesEngine:
+        engine = KubernetesEngine(
+            namespace=self.namespace,
+            installation=installation or self.installation,
+            clock=utc_now,
+            epoch=epoch,
+            **{"patience": Patience(start=60, pull=5, invalid=5), **fields},
+        )
+        self._engines.append(engine)
+        return engine
+
+    def leave_created(self, spec: ContainerSpec, key: str) -> None:
+        place = Place(self.namespace, self.installation)
+        self._api.create("jobs", manifests.job(spec, place, key, ImageFacts(), None))
+
+    def remove_behind_our_back(self, handle: Handle) -> None:
+        self._api.delete("jobs", handle.name, propagationPolicy="Background")
+
+    def close(self) -> None:
+        super().close()
+        for kind in ("jobs", "pods"):
+            for each in self._api.listed(kind)["items"]:
+                self._api.delete(kind, each["metadata"]["name"], gracePeriodSeconds=0)
+        self._api.close()
+
+
+def _digest(registry: str) -> str:
+    request = urllib.request.Request(
+        f"http://{registry}/v2/busybox/manifests/latest", method="HEAD", headers={"Accept": MANIFEST}
+    )
+    with urllib.request.urlopen(request, timeout=20) as answer:
+        return str(answer.headers["Docker-Content-Digest"])
+
+
+@contextmanager
+def real_harness(registry: str) -> Iterator[RealHarness]:
+    harness = RealHarness(registry)
+    try:
+        yield harness
+    finally:
+        harness.close()
 
 
 @contextmanager

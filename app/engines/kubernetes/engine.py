@@ -83,7 +83,7 @@ class KubernetesEngine(Absent):
         self._watch = PodWatch(self._api, manifests.selector(self._place))
         self._starting = Starting(self._api, self._watch, self._place, patience or Patience(), clock)
         self._registries = Registries(egress or Egress())
-        self._logs = Logs(self._api, self._has_ended)
+        self._logs = Logs(self._api, self._has_ended, clock)
         self._shells = Shells(self._api)
         self._closed = threading.Event()
 
@@ -137,10 +137,10 @@ class KubernetesEngine(Absent):
             if pod is None or not _is_of(pod, handle):
                 if self._without_pod(handle):
                     return None
-            elif classify.main_state(pod).keys() & {"running", "terminated"}:
+            elif "running" in classify.main_state(pod):
                 return pod
-            elif classify.exit_of_pod(pod):
-                return None
+            elif classify.exit_of_pod(pod):  # whose Job may be gone, as it goes before its pod
+                return pod if self._job(handle) and "terminated" in classify.main_state(pod) else None
             pod = self._watch.pod(handle.name, _WAIT_SECONDS, than=pod)
 
     def _has_ended(self, job: str) -> bool:

@@ -7,6 +7,7 @@ nodes do: both streams are one, and some nodes end a last line that has no end.
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -28,6 +29,12 @@ _IDLE_SECONDS = (
 )
 _AGAIN_SECONDS = 0.5
 _STAMP_BYTES = 64  # a node's time takes fewer
+_STAMP = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
+_MOST_WORDS = 200  # bytes of a node's sentence
+
+
+class NoLog(EngineUnavailable):
+    """Instead of lines with their times there came a sentence of the node's, such as that it has no log any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +64,8 @@ class Lines:
 
     def _read_stamp(self, data: bytes) -> bytes:
         stamp, space, rest = (self._head + data).partition(b" ")
-        if len(stamp) > _STAMP_BYTES:
-            raise EngineUnavailable("The cluster sends lines of a log without their times.")
+        if len(stamp) > _STAMP_BYTES or (space and not _STAMP.fullmatch(stamp)):
+            raise NoLog(f"The node does not give what the container said: {_words(self._head + data)}")
         self._head = b"" if space else stamp
         self._stamp = stamp.decode("ascii", "replace") if space else ""
         return rest
@@ -114,8 +121,9 @@ def _nanoseconds(stamp: str) -> str:
 class Logs:
     """Reads the output of containers. `has_ended(job)` says whether it has, and raises Gone where there is no pod."""
 
-    def __init__(self, api: Api, has_ended: Callable[[str], bool]) -> None:
+    def __init__(self, api: Api, has_ended: Callable[[str], bool], clock: Callable[[], datetime]) -> None:
         self._api = api
+        self._clock = clock
         self._has_ended = has_ended
         self._closed = threading.Event()
 
@@ -127,6 +135,8 @@ class Logs:
             yield from self._some(pod, at, follow=False)
         except Gone:
             return
+        except NoLog as error:
+            yield Chunk(self._clock(), Stream.SYSTEM, f"{error}\n".encode())
 
     def close(self) -> None:
         self._closed.set()
@@ -166,6 +176,10 @@ class Logs:
         with self._api.stream(self._api.log_path(pod), _IDLE_SECONDS, **params) as answer:
             for data in answer.iter_raw():
                 yield from lines.feed(data)
+
+
+def _words(data: bytes) -> str:
+    return data[:_MOST_WORDS].partition(b"\n")[0].decode("utf-8", "replace").strip()
 
 
 def _time(entry: Entry) -> datetime:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from app.domain.output import Seen
-from app.engines.kubernetes.logs import KEPT_BYTES, Cursor, Entry, Lines
+from app.engines.kubernetes.logs import KEPT_BYTES, Cursor, Entry, Lines, NoLog
 
 AT = datetime(2026, 11, 30, 10, 0, 0, 123456, UTC)
 EARLIER, SAME, LATER = (f"2026-11-30T10:00:00.{each}Z" for each in ("123455", "123456789", "1235"))
@@ -60,3 +61,16 @@ def test_more_than_nodes_keep_is_told_by_time() -> None:
     cursor = Cursor.of(seen(KEPT_BYTES))
     assert [cursor.beyond(Entry(each, b"x")) for each in (EARLIER, SAME, LATER)] == [b"", b"", b"x"]
     assert cursor.gap_after == AT
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"unable to retrieve container logs for containerd://12ab",
+        b'failed to try resolving symlinks in path "/var/log/pods/x": no such file or directory\nmore',
+    ],
+)
+def test_a_sentence_instead_of_lines_is_no_output(said: bytes) -> None:
+    with pytest.raises(NoLog) as told:
+        list(Lines().feed(said))
+    assert str(told.value).endswith(said.decode().partition("\n")[0])
