@@ -21,6 +21,7 @@ NAME_OF_USER = Run(
     why="The job's user has a name, which ssh and others ask for.",
 )
 WHY_FIRST = "What names the dependencies, first: it seldom changes."
+WHY_BUILT = "The source and what the build made of it."
 WHY_LAST = "The source last: changing it leaves the layers above cached."
 APT_FILES = ("apt.txt", "Aptfile")
 
@@ -91,6 +92,4 @@ def source_from_context() -> Copy:
 
 
 def source_from_build() -> Copy:
-    return Copy(
-        (WORKDIR,), WORKDIR, stage="build", owned=True, why="The source and what the build made of it."
-    )
+    return Copy((WORKDIR,), WORKDIR, stage="build", owned=True, why=WHY_BUILT)

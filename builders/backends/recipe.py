@@ -29,10 +29,11 @@ class Recipe:
     def carry_out(self, session: Session) -> dict[str, str]:
         """Make the files of the image, and return its variables. Raises BuildFailed."""
         self._lay_out()
-        steps = [step for stage in self.plan.stages for step in stage.steps if _does_something(step)]
+        stages = [stage for stage in self.plan.stages if not _only_divides(stage, self.plan)]
+        steps = [step for stage in stages for step in stage.steps if _does_something(step)]
         numbers = iter(range(1, len(steps) + 1))
         env: dict[str, str] = {}
-        for stage in self.plan.stages:
+        for stage in stages:
             env = self._stage(stage, session, numbers, len(steps))
         for directory in self.places.scratch:
             with suppress(OSError):
@@ -117,6 +118,11 @@ class Recipe:
             words.feed(b"\n")
             said = f": {words.said}" if words.said else ""
             raise BuildFailed(f"The build failed at {_words(step)}: exit code {_code(status)}{said}.")
+
+
+def _only_divides(stage: Stage, plan: BuildPlan) -> bool:
+    """Return whether a stage begins with another: it divides its files into layers, which a directory has not."""
+    return stage.base in {each.name for each in plan.stages}
 
 
 def _does_something(step: Instruction) -> TypeGuard[Copy | Run]:

@@ -3,7 +3,7 @@
 import re
 
 from builders import layout
-from builders.instructions import Copy, Env, Instruction, Run, Stage, Workdir
+from builders.instructions import Copy, Env, Run, Stage, Workdir
 from builders.layout import WORKDIR
 from builders.plan import BuildPlan, BuildSettings
 from builders.runtimes.base import Evidence, Runtime, Strength, first_marker
@@ -17,6 +17,10 @@ from builders.runtimes.node_workspace import Workspace, find_workspace
 from builders.source import SourceTree
 from builders.start import choose_start
 from builders.versions import dotted
+
+MODULES = f"{WORKDIR}/node_modules"
+ALL_BUT_MODULES = "mkdir /out && find . -mindepth 1 -maxdepth 1 ! -name node_modules -exec cp -a -t /out {} +"
+WHY_APART = "The installed packages, in a layer of their own that no change of the source makes anew."
 
 
 def evidence(tree: SourceTree) -> Evidence | None:
@@ -108,13 +112,22 @@ def _stages(tree: SourceTree, recipe: Recipe, image: str, command: str) -> tuple
     if not recipe.install and not recipe.build:
         return (Stage(image, (*first, layout.source_from_context(), Workdir(WORKDIR))),)
     building = (*system, Workdir(WORKDIR), *tool, Env({**manager.env, "PATH": path}), *build_steps(recipe))
-    source: tuple[Instruction, ...] = (layout.source_from_build(),)
+    end = Workdir(recipe.directory)
+    if not recipe.install:
+        final = Stage(image, (*first, layout.source_from_build(), end))
+        return Stage(image, building, "build"), final
     if not recipe.build and recipe.files:
-        source = (
-            Copy((WORKDIR,), WORKDIR, stage="build", owned=True, why="The installed packages."),
-            layout.source_from_context(),
-        )
-    return Stage(image, building, "build"), Stage(image, (*first, *source, Workdir(recipe.directory)))
+        packages = Copy((WORKDIR,), WORKDIR, stage="build", owned=True, why="The installed packages.")
+        final = Stage(image, (*first, packages, layout.source_from_context(), end))
+        return Stage(image, building, "build"), final
+    apart = Run(("mkdir -p node_modules",), phase="system")
+    packages = Copy((MODULES,), MODULES, stage="build", owned=True, why=WHY_APART)
+    source = Copy(("/out",), WORKDIR, stage="source", owned=True, why=layout.WHY_BUILT)
+    return (
+        Stage(image, (*building, apart), "build"),
+        Stage("build", (Run((ALL_BUT_MODULES,), phase="system"),), "source"),
+        Stage(image, (*first, packages, source, end)),
+    )
 
 
 RUNTIME = Runtime(

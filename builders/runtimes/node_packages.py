@@ -62,7 +62,8 @@ def _pnpm(version: str) -> Manager:
         frozen=f"pnpm install --frozen-lockfile --prefer-offline --store-dir={store}",
         unlocked=f"pnpm install --no-frozen-lockfile --store-dir={store}",
         production="{} --prod",
-        prune="pnpm prune --prod",
+        # The files that say when it ran would make each build's node_modules another.
+        prune="pnpm prune --prod && rm -f node_modules/.modules.yaml node_modules/.pnpm-workspace-state*.json",
         cache=Cache("pnpm", store),
         tool=f"npm install --global --no-audit --no-fund pnpm@{version}",
         env={"CI": "true"},  # no questions

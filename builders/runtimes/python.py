@@ -1,5 +1,8 @@
 """Python: a virtual environment made in one stage, used in the next."""
 
+import re
+from collections.abc import Iterable
+
 from builders import layout
 from builders.instructions import Copy, Env, Instruction, Run, Stage, Workdir
 from builders.layout import WORKDIR
@@ -63,6 +66,8 @@ def plan(tree: SourceTree, settings: BuildSettings) -> BuildPlan:
     if not installation.text:
         install_warnings += lists_left_aside(tree, project)
     needed = system_packages_of(tree, project, installation)
+    building = (installation.text or "", settings.build_command or "")
+    keeps_pip = _asks_for_pip(building, (start.text or "", *start.processes.values()))
     manager = installation.manager.name if installation.text else None
     return BuildPlan(
         runtime="python",
@@ -84,19 +89,33 @@ def plan(tree: SourceTree, settings: BuildSettings) -> BuildPlan:
             start.reason,
         ),
         warnings=(*release.warnings, *install_warnings, *start.warnings),
-        stages=_stages(tree, PYTHON.tag(release), installation, settings.build_command, needed),
+        stages=_stages(
+            tree, PYTHON.tag(release), installation, settings.build_command, needed, keeps_pip=keeps_pip
+        ),
     )
 
 
+def _asks_for_pip(building: Iterable[str], running: Iterable[str]) -> bool:
+    """Return whether commands need pip or setuptools in the environment itself, as by `python -m pip`."""
+    as_module = any(re.search(r"-m\s+pip\b|\bsetup\.py\b", command) for command in building)
+    return as_module or any(re.search(r"\bpip\d?\b|\bsetup\.py\b", command) for command in running)
+
+
 def _stages(
-    tree: SourceTree, image: str, installation: Installation, build: str | None, needed: SystemPackages
+    tree: SourceTree,
+    image: str,
+    installation: Installation,
+    build: str | None,
+    needed: SystemPackages,
+    *,
+    keeps_pip: bool,
 ) -> tuple[Stage, ...]:
     building = layout.system_packages(tree, (*needed.build, *needed.run))
     system = layout.system_packages(tree, needed.run)
     environment = {"PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1", "HOME": layout.HOME}
     if not installation.text and not build:
         return (Stage(image, (*system, Env(environment), layout.source_from_context(), Workdir(WORKDIR))),)
-    first = (*building, Workdir(WORKDIR), *_empty_environment(installation.manager))
+    first = (*building, Workdir(WORKDIR), *_empty_environment(installation.manager, keeps_pip=keeps_pip))
     final = (
         *system,
         Env({"VIRTUAL_ENV": VENV, "PATH": f"{VENV}/bin:$PATH", **environment}),
@@ -107,16 +126,33 @@ def _stages(
     return Stage(image, (*first, *_filled(installation, build)), "build"), Stage(image, final)
 
 
-def _empty_environment(manager: Manager) -> tuple[Instruction, ...]:
-    """Return the steps that make the virtual environment, and beside it the tool that fills it."""
-    venv = Run((f"python -m venv {VENV}",), phase="system")
-    if not manager.tool:
-        path = f"{VENV}/bin:$PATH"
-        return venv, Env({"VIRTUAL_ENV": VENV, "PATH": path, "PIP_DISABLE_PIP_VERSION_CHECK": "1"})
+def _empty_environment(manager: Manager, *, keeps_pip: bool) -> tuple[Instruction, ...]:
+    """Return the steps that make the virtual environment, and beside it the tool that fills it.
+
+    The environment becomes part of the image, the tool doesn't: any pip that is called by its name installs into the
+    former.
+    """
+    bare = "" if keeps_pip else "--without-pip "
     home = f"/opt/{manager.name}"
-    commands = (f"python -m venv {home}", f"{home}/bin/pip install {manager.tool}")
-    tool = Run(commands, caches=(PIP_CACHE,), why=f"{manager.name}, apart from what it installs.")
-    return venv, tool, Env({"VIRTUAL_ENV": VENV, "PATH": f"{VENV}/bin:{home}/bin:$PATH", **manager.env})
+    install = (f"{home}/bin/pip install {manager.tool}",) if manager.tool else ()
+    return (
+        Run((f"python -m venv {bare}{VENV}",), phase="system"),
+        Run(
+            (f"python -m venv {home}", *install),
+            phase="install" if install else "system",
+            caches=(PIP_CACHE,) if install else (),
+            why=f"{manager.name}, apart from what it installs.",
+        ),
+        Env(
+            {
+                "VIRTUAL_ENV": VENV,
+                "PATH": f"{VENV}/bin:{home}/bin:$PATH",
+                "PIP_PYTHON": f"{VENV}/bin/python",
+                "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+                **manager.env,
+            }
+        ),
+    )
 
 
 def _filled(installation: Installation, build: str | None) -> tuple[Instruction, ...]:

@@ -116,6 +116,28 @@ def test_dependencies_stay_cached_over_a_new_commit(tmp_path: Path) -> None:
     assert not [line for line in config["Env"] if line.startswith(("JOBYARD_", "COLOUR"))]
 
 
+def test_the_python_image_holds_no_installer(tmp_path: Path) -> None:
+    (tmp_path / "requirements.txt").write_text("six==1.17.0\n")
+    (tmp_path / "main.py").write_text(
+        "import importlib.util as found, six\nprint(six.__version__, found.find_spec('pip'))\n"
+    )
+    assert run_image(build_tree(tmp_path)[0]) == "1.17.0 None\n"
+
+
+@pytest.mark.parametrize("name", ["node-build", "node-pnpm"])
+def test_a_changed_line_leaves_the_layer_of_packages(tmp_path: Path, name: str) -> None:
+    root = tmp_path / "app"
+    shutil.copytree(next(e for e in EXAMPLES if e.name == name) / "app", root)
+    settings = BuildSettings(build_command="date +%N > made")
+    build_tree(root, settings)
+    (root / "new.txt").write_text(uuid.uuid4().hex)
+    image, recorder = build_tree(root, settings)
+    assert run_image(image, "cat", "new.txt") == (root / "new.txt").read_text()
+    cached = {step.name.split("] ")[-1]: step.cached for step in recorder.steps if step.duration is not None}
+    assert cached["COPY --from=build --chown=10001:10001 /app/node_modules /app/node_modules"]
+    assert not cached["COPY --from=source --chown=10001:10001 /out /app"]
+
+
 def test_the_user_of_the_image_is_not_root_and_labels_are_set(tmp_path: Path) -> None:
     (tmp_path / "job.sh").write_text("id -u; id -un; touch here; echo $HOME; touch $HOME/there\n")
     image, _ = build_tree(

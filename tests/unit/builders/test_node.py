@@ -263,6 +263,21 @@ def test_development_packages_are_there_for_the_build_only(node_plan) -> None:
     assert "npm prune --omit=dev" in render_dockerfile(plan)
 
 
+@pytest.mark.parametrize(
+    ("package", "files", "apart"),
+    [
+        ({"scripts": {"job": "x", "build": "tsc"}}, {"package-lock.json": "{}"}, True),
+        ({"scripts": {"job": "x", "postinstall": "node x.js"}}, {}, True),
+        ({}, {"package-lock.json": "{}"}, False),
+    ],
+)
+def test_packages_are_copied_apart_from_what_is_built(node_plan, package, files, apart: bool) -> None:
+    text = render_dockerfile(node_plan(package, files))
+    copies = text.partition(" AS job")[2]
+    assert ("/app/node_modules /app/node_modules\n" in copies) == apart
+    assert ("COPY --from=build --chown=10001:10001 /app /app\n" in copies) != apart
+
+
 def test_commands_of_the_user_are_taken_as_they_are(node_tree) -> None:
     settings = BuildSettings(install_command="npm i --foo", build_command="make all", run_command="node y.js")
     plan = make_plan(node_tree({}, {"package-lock.json": "{}"}), settings)

@@ -155,6 +155,24 @@ def test_a_uv_workspace_needs_the_source(make_tree) -> None:
     assert text.index("COPY . ./") < text.index("uv sync")
 
 
+@pytest.mark.parametrize(
+    ("settings", "keeps"),
+    [
+        (BuildSettings(), False),
+        (BuildSettings(install_command="pip install six"), False),
+        (BuildSettings(install_command="python -m pip install six"), True),
+        (BuildSettings(build_command="python setup.py build_ext"), True),
+        (BuildSettings(run_command="pip list"), True),
+    ],
+)
+def test_the_environment_has_pip_only_where_a_command_needs_it_there(
+    make_tree, settings: BuildSettings, keeps: bool
+) -> None:
+    text = render_dockerfile(make_plan(make_tree({**JOB, "requirements.txt": "six"}), settings))
+    assert ("python -m venv --without-pip /opt/venv\n" in text) != keeps
+    assert "PIP_PYTHON=/opt/venv/bin/python" in text
+
+
 def test_an_install_command_of_the_user_keeps_the_tool(make_tree) -> None:
     tree = make_tree({**JOB, "uv.lock": "", "pyproject.toml": "[project]\nname='x'\n"})
     plan = make_plan(tree, BuildSettings(install_command="uv sync --group job"))
