@@ -34,12 +34,11 @@ class Run:
 
 @dataclass(frozen=True)
 class Copy:
-    """Files of the build context or an earlier stage. `owned`: they belong to the user the job runs as."""
+    """Files of the build context or an earlier stage."""
 
     sources: tuple[str, ...]
     target: str
     stage: str | None = None
-    owned: bool = False
     why: str = ""
 
 

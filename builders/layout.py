@@ -86,10 +86,18 @@ def source_from_context() -> Copy:
     return Copy(
         (".",),
         f"{WORKDIR}/",
-        owned=True,
         why=WHY_LAST,
     )
 
 
+def writable(*directories: str) -> tuple[Instruction, ...]:
+    """Return the step that lets a job write to directories of its source, as its framework does; all else is root's."""
+    if not directories:
+        return ()
+    names = " ".join(directories)
+    commands = (f"mkdir -p {names}", f"chmod -R a+rwX {names}")
+    return (Run(commands, phase="system", why="Where the framework writes while a job runs."),)
+
+
 def source_from_build() -> Copy:
-    return Copy((WORKDIR,), WORKDIR, stage="build", owned=True, why=WHY_BUILT)
+    return Copy((WORKDIR,), WORKDIR, stage="build", why=WHY_BUILT)

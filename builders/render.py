@@ -98,7 +98,6 @@ def _instruction(step: Instruction, secrets: Sequence[str]) -> list[str]:
 
 def _copy(step: Copy) -> str:
     options = [f"--from={step.stage}"] if step.stage else []
-    options += [f"--chown={USER}"] if step.owned else []
     paths = (*step.sources, step.target)
     plain = not any(re.search(r"\s", path) for path in paths)
     return " ".join(["COPY", *options, " ".join(paths) if plain else json.dumps(list(paths))])

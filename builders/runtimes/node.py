@@ -117,12 +117,12 @@ def _stages(tree: SourceTree, recipe: Recipe, image: str, command: str) -> tuple
         final = Stage(image, (*first, layout.source_from_build(), end))
         return Stage(image, building, "build"), final
     if not recipe.build and recipe.files:
-        packages = Copy((WORKDIR,), WORKDIR, stage="build", owned=True, why="The installed packages.")
+        packages = Copy((WORKDIR,), WORKDIR, stage="build", why="The installed packages.")
         final = Stage(image, (*first, packages, layout.source_from_context(), end))
         return Stage(image, building, "build"), final
     apart = Run(("mkdir -p node_modules",), phase="system")
-    packages = Copy((MODULES,), MODULES, stage="build", owned=True, why=WHY_APART)
-    source = Copy(("/out",), WORKDIR, stage="source", owned=True, why=layout.WHY_BUILT)
+    packages = Copy((MODULES,), MODULES, stage="build", why=WHY_APART)
+    source = Copy(("/out",), WORKDIR, stage="source", why=layout.WHY_BUILT)
     return (
         Stage(image, (*building, apart), "build"),
         Stage("build", (Run((ALL_BUT_MODULES,), phase="system"),), "source"),

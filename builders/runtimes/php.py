@@ -181,8 +181,9 @@ def _stages(
     install, build = commands
     image = _tag(release)
     final: list[Instruction] = [*_extended(tree, extensions), Env({"HOME": layout.HOME})]
+    end = (Workdir(WORKDIR), *layout.writable(*_written_to(tree)))
     if not install and not build:
-        return (Stage(image, (*final, layout.source_from_context(), Workdir(WORKDIR))),)
+        return (Stage(image, (*final, layout.source_from_context(), *end)),)
     steps: list[Instruction] = [
         Workdir(WORKDIR),
         Env({"COMPOSER_CACHE_DIR": CACHE.target}),
@@ -191,8 +192,15 @@ def _stages(
     steps += [Run((install,), caches=(CACHE,))] if install else []
     steps += [Run((build,), phase="build", caches=(CACHE,))] if build else []
     return Stage("composer:2", tuple(steps), "build"), Stage(
-        image, (*final, layout.source_from_build(), Workdir(WORKDIR))
+        image, (*final, layout.source_from_build(), *end)
     )
+
+
+def _written_to(tree: SourceTree) -> tuple[str, ...]:
+    """Return where Laravel or Symfony keeps its caches, logs and sessions."""
+    if "artisan" in tree.root_files:
+        return "storage", "bootstrap/cache"
+    return ("var",) if tree.has("bin/console") else ()
 
 
 def _tag(release: Release) -> str:

@@ -125,8 +125,10 @@ def _stages(
     image = RUBY.tag(release)
     system = layout.system_packages(tree, needed)
     environment = {**ENVIRONMENT, "HOME": layout.HOME}
+    rails = ("tmp", "log") if tree.has("bin/rails") else ()
+    end = (Workdir(WORKDIR), *layout.writable(*rails))
     if not install and not build:
-        return (Stage(image, (*system, Env(environment), layout.source_from_context(), Workdir(WORKDIR))),)
+        return (Stage(image, (*system, Env(environment), layout.source_from_context(), *end)),)
     locked = {"BUNDLE_FROZEN": "true"} if "Gemfile.lock" in tree.root_files else {}
     steps: list[Instruction] = [
         *layout.system_packages(tree),
@@ -155,7 +157,7 @@ def _stages(
             if build or source_first
             else (layout.source_from_context(), *_resolved(tree, gemfile))
         ),
-        Workdir(WORKDIR),
+        *end,
     ]
     # The whole image has the compiler and the headers that gems are built with.
     whole = image.replace("-slim", "")
@@ -172,7 +174,6 @@ def _resolved(tree: SourceTree, gemfile: str | None) -> tuple[Instruction, ...]:
             (f"{WORKDIR}/{lock}",),
             f"{WORKDIR}/{lock}",
             stage="build",
-            owned=True,
             why="What Bundler resolved.",
         ),
     )

@@ -134,20 +134,28 @@ def test_a_changed_line_leaves_the_layer_of_packages(tmp_path: Path, name: str) 
     image, recorder = build_tree(root, settings)
     assert run_image(image, "cat", "new.txt") == (root / "new.txt").read_text()
     cached = {step.name.split("] ")[-1]: step.cached for step in recorder.steps if step.duration is not None}
-    assert cached["COPY --from=build --chown=10001:10001 /app/node_modules /app/node_modules"]
-    assert not cached["COPY --from=source --chown=10001:10001 /out /app"]
+    assert cached["COPY --from=build /app/node_modules /app/node_modules"]
+    assert not cached["COPY --from=source /out /app"]
 
 
 def test_the_user_of_the_image_is_not_root_and_labels_are_set(tmp_path: Path) -> None:
-    (tmp_path / "job.sh").write_text("id -u; id -un; touch here; echo $HOME; touch $HOME/there\n")
+    (tmp_path / "job.sh").write_text(
+        "id -u; id -un; touch here || echo held; echo $HOME; touch $HOME/there\n"
+    )
     image, _ = build_tree(
         tmp_path, labels={"org.opencontainers.image.revision": "abc"}, tags=("jobyard-test:labels",)
     )
-    assert run_image(image) == "10001\njob\n/tmp\n"
+    assert run_image(image) == "10001\njob\nheld\n/tmp\n"
     inspected = json.loads(docker("image", "inspect", "jobyard-test:labels").stdout)[0]
     assert inspected["Id"] == image.digest
     assert inspected["Config"]["Labels"]["org.opencontainers.image.revision"] == "abc"
     assert inspected["Config"]["User"] == "10001:10001"
+
+
+def test_a_job_writes_to_what_the_build_command_gave_it(tmp_path: Path) -> None:
+    (tmp_path / "job.sh").write_text("touch data/here && ls data; rm job.sh || echo held\n")
+    image, _ = build_tree(tmp_path, BuildSettings(build_command="mkdir data && chmod a+rwx data"))
+    assert run_image(image) == "here\nheld\n"
 
 
 def test_what_should_not_be_in_an_image_is_not(tmp_path: Path) -> None:

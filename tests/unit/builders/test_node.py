@@ -275,7 +275,7 @@ def test_packages_are_copied_apart_from_what_is_built(node_plan, package, files,
     text = render_dockerfile(node_plan(package, files))
     copies = text.partition(" AS job")[2]
     assert ("/app/node_modules /app/node_modules\n" in copies) == apart
-    assert ("COPY --from=build --chown=10001:10001 /app /app\n" in copies) != apart
+    assert ("COPY --from=build /app /app\n" in copies) != apart
 
 
 def test_commands_of_the_user_are_taken_as_they_are(node_tree) -> None:

@@ -151,3 +151,16 @@ def test_without_packages_there_is_one_stage(make_tree) -> None:
     own = BuildSettings(run_command="php artisan report:send")
     laravel = make_tree({"composer.json": composer(), "artisan": RUNS, "job.php": "<?php\n"})
     assert make_plan(laravel, own).command[-1] == "report:send"
+
+
+@pytest.mark.parametrize(
+    ("files", "written"),
+    [
+        ({"artisan": RUNS}, "storage bootstrap/cache"),
+        ({"bin/console": RUNS}, "var"),
+    ],
+)
+def test_a_framework_writes_where_it_does(make_tree, files: dict[str, str], written: str) -> None:
+    tree = make_tree({"composer.json": composer(), **files})
+    text = render_dockerfile(make_plan(tree, BuildSettings(run_command="php x.php")))
+    assert f"RUN mkdir -p {written} \\\n    && chmod -R a+rwX {written}\n" in text

@@ -140,7 +140,7 @@ def test_only_what_names_the_dependencies_is_copied_before_them(make_tree) -> No
     files = {"requirements.txt": "-r more.txt\n-c pins.txt\nsix\n", "more.txt": "", "pins.txt": ""}
     text = render_dockerfile(make_plan(make_tree({**JOB, **files})))
     assert text.index("COPY requirements.txt more.txt pins.txt ./") < text.index("pip install -r")
-    assert text.index("pip install -r") < text.index("COPY --chown=10001:10001 . /app/")
+    assert text.index("pip install -r") < text.index("COPY . /app/")
 
 
 @pytest.mark.parametrize("line", ["-e .", "./lib", "x @ file:./x", "-r requirements/base.txt"])

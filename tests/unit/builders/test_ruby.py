@@ -145,7 +145,7 @@ def test_gems_of_git_have_it(make_tree) -> None:
     tree = make_tree({"Gemfile": GEMS + 'gem "a", github: "acme/a"\n', "job.rb": RUNS})
     text = render_dockerfile(make_plan(tree))
     assert "install -y --no-install-recommends git" in text.partition("AS job")[2]
-    assert "COPY --from=build --chown=10001:10001 /app/Gemfile.lock /app/Gemfile.lock" in text
+    assert "COPY --from=build /app/Gemfile.lock /app/Gemfile.lock" in text
 
 
 def test_without_gems_there_is_one_stage(make_tree) -> None:
@@ -160,3 +160,9 @@ def test_a_command_of_ones_own_counts(make_tree) -> None:
     )
     assert plan.command == ("bin/rails", "runner", "Nightly.call")
     assert plan.runtime == "ruby"
+
+
+@pytest.mark.parametrize(("files", "writes"), [({"bin/rails": PROGRAM}, True), ({"job.rb": RUNS}, False)])
+def test_rails_writes_where_it_does(make_tree, files: dict[str, str], writes: bool) -> None:
+    plan = make_plan(make_tree({"Gemfile": GEMS, **files}), BuildSettings(run_command="rake export"))
+    assert ("chmod -R a+rwX tmp log" in render_dockerfile(plan)) == writes
