@@ -66,8 +66,11 @@ def system_reasons(tree: SourceTree) -> tuple[str, ...]:
     return (f"Debian packages: {', '.join(found[1])} ({found[0]}).",) if found else ()
 
 
-def stage_of_binaries(system: Sequence[Instruction]) -> Stage:
-    """Return a small image with the programs that the build has left in /out, which need no toolchain to run."""
+def stage_of_binaries(system: Sequence[Instruction], *, with_source: bool = True) -> Stage:
+    """Return a small image with the programs that the build has left in /out, which need no toolchain to run.
+
+    Without the source it has an empty working directory.
+    """
     certificates = "/etc/ssl/certs/ca-certificates.crt"  # which the small image lacks, and TLS needs
     return Stage(
         SMALL_IMAGE,
@@ -76,7 +79,7 @@ def stage_of_binaries(system: Sequence[Instruction]) -> Stage:
             Env({"HOME": HOME}),
             Copy((certificates,), certificates, stage="build"),
             Copy(("/out/",), "/usr/local/bin/", stage="build"),
-            source_from_context(),
+            *((source_from_context(),) if with_source else ()),
             Workdir(WORKDIR),
         ),
     )

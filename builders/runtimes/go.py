@@ -8,6 +8,7 @@ from builders.instructions import Cache, Copy, Env, Instruction, Run, Stage, Wor
 from builders.manifests import first_line
 from builders.plan import BuildPlan, BuildSettings, PlanError
 from builders.runtimes.base import Evidence, Runtime, Strength, first_marker
+from builders.runtimes.go_files import opened_by
 from builders.runtimes.releases import is_latest, tool_pins
 from builders.source import SourceTree
 from builders.start import Offers, Option, choose_start
@@ -54,6 +55,7 @@ def plan(tree: SourceTree, settings: BuildSettings) -> BuildPlan:
     build = settings.build_command or _build_command(mains, is_module=module is not LOOSE_MODULE)
     install = settings.install_command or ("go mod download" if "go.sum" in tree.root_files else None)
     is_own_install = settings.install_command is not None
+    kept = _why_kept(tree, settings, mains, (start.text or "", *start.processes.values()))
     return BuildPlan(
         runtime="go",
         version=dotted(line),
@@ -67,12 +69,26 @@ def plan(tree: SourceTree, settings: BuildSettings) -> BuildPlan:
         reasons=(
             f"Go {dotted(line)}: {version_source}.",
             f"Builds every package main: {', '.join(main.place for main in mains) or 'none found'}.",
+            f"The image has the source as well: {kept}."
+            if kept
+            else "The image has no source: no command or string of the program names a file of it.",
             *layout.system_reasons(tree),
             start.reason,
         ),
         warnings=(*warnings, *start.warnings),
-        stages=_stages(tree, line, (install, is_own_install), build),
+        stages=_stages(tree, line, (install, is_own_install), build, with_source=bool(kept)),
     )
+
+
+def _why_kept(
+    tree: SourceTree, settings: BuildSettings, mains: tuple[Main, ...], commands: tuple[str, ...]
+) -> str:
+    """Return why the image needs more of the repository than its binaries; empty if nothing says so."""
+    if settings.build_command:
+        return "the build command is the settings' own"
+    names = {main.name for main in mains}
+    others = [command for command in commands if command and command.split()[0] not in names]
+    return f"`{others[0]}` is none of the binaries" if others else opened_by(tree, commands)
 
 
 def choose_version(tree: SourceTree, module: str) -> tuple[Line, str, tuple[str, ...]]:
@@ -145,7 +161,9 @@ def _build_command(mains: tuple[Main, ...], *, is_module: bool) -> str:
     return f"{init}go build -trimpath -buildvcs=false -tags timetzdata -ldflags='-s -w' -o /out/ {packages}"
 
 
-def _stages(tree: SourceTree, line: Line, install: tuple[str | None, bool], build: str) -> tuple[Stage, ...]:
+def _stages(
+    tree: SourceTree, line: Line, install: tuple[str | None, bool], build: str, *, with_source: bool
+) -> tuple[Stage, ...]:
     system = layout.system_packages(tree)
     # C stays as the toolchain has it: a dependency may need it, and the run image has the same C library.
     steps: list[Instruction] = [*system, Workdir("/src"), Env({"GOTOOLCHAIN": "local"})]
@@ -160,7 +178,7 @@ def _stages(tree: SourceTree, line: Line, install: tuple[str | None, bool], buil
         steps += [Run((command,), caches=CACHES)] if command else []
     steps += [Run(("mkdir -p /out", build), phase="build", caches=CACHES)]
     build_stage = Stage(f"golang:{dotted(line)}-trixie", tuple(steps), "build")
-    return build_stage, layout.stage_of_binaries(system)
+    return build_stage, layout.stage_of_binaries(system, with_source=with_source)
 
 
 RUNTIME = Runtime(

@@ -3,7 +3,7 @@ from collections.abc import Mapping
 import pytest
 
 from builders.detect import make_plan
-from builders.plan import NoStartCommand, PlanError
+from builders.plan import BuildSettings, NoStartCommand, PlanError
 from builders.render import render_dockerfile
 
 MAIN = "package main\n\nfunc main() {}\n"
@@ -67,3 +67,43 @@ def test_without_a_module_there_is_one_for_the_build(make_tree) -> None:
     plan = make_plan(make_tree({"main.go": MAIN}))
     assert (plan.build_command or "").startswith("go mod init job && go build")
     assert plan.run_command == "job"
+
+
+READS = 'package main\n\nimport "os"\n\nfunc main() {{ os.ReadFile({}) }}\n'
+
+
+@pytest.mark.parametrize(
+    ("files", "why"),
+    [
+        ({}, ""),
+        ({"README.md": "x", "internal/log/log.go": "package log\n"}, ""),
+        ({"main.go": READS.format('"gone.yaml"')}, ""),
+        ({"main.go": READS.format('"conf/job.yaml"'), "conf/job.yaml": "x"}, "main.go names conf/job.yaml"),
+        ({"main.go": READS.format('"./conf/*.sql"'), "conf/a.sql": "x"}, "main.go names conf"),
+        ({"main.go": READS.format("`conf`"), "conf/deep/a.sql": "x"}, "main.go names conf"),
+        ({"main.go": READS.format('"/app/a.csv"'), "a.csv": "x"}, "main.go names a.csv"),
+        ({"main.go": READS.format('"log"'), "log/log.go": "package log\n"}, ""),
+        ({"main.go": 'package main\n\nimport "log"\n\nfunc main() {}\n', "log/a.txt": "x"}, ""),
+        ({"main.go": "//go:embed conf/*.sql\n" + READS.format('"conf/a.sql"'), "conf/a.sql": "x"}, ""),
+        ({"main.go": READS.format('"dist/a.js"'), "dist/a.js": "x"}, "main.go names dist/a.js"),
+        ({"Procfile": "job: tool --list a.csv\n", "a.csv": "x"}, "`tool --list a.csv` names a.csv"),
+        ({"Procfile": "job: sh run.sh\n", "run.sh": "tool"}, "`sh run.sh` is none of the binaries"),
+    ],
+)
+def test_the_source_is_in_the_image_where_something_opens_it(make_tree, files, why: str) -> None:
+    plan = make_plan(make_tree({"go.mod": "module example.com/tool\n", "main.go": MAIN, **files}))
+    assert ("COPY . /app/" in render_dockerfile(plan)) == bool(why)
+    said = f"The image has the source as well: {why}." if why else "The image has no source: "
+    assert any(reason.startswith(said) for reason in plan.reasons)
+
+
+def test_a_build_command_of_the_user_keeps_the_source(make_tree) -> None:
+    tree = make_tree({"go.mod": "module example.com/tool\n", "main.go": MAIN})
+    plan = make_plan(tree, BuildSettings(build_command="make", run_command="tool"))
+    assert "COPY . /app/" in render_dockerfile(plan)
+
+
+def test_a_large_repository_keeps_its_source(make_tree) -> None:
+    many = {f"lib/f{number}.go": "package lib\n" for number in range(501)}
+    plan = make_plan(make_tree({"go.mod": "module example.com/tool\n", "main.go": MAIN, **many}))
+    assert "COPY . /app/" in render_dockerfile(plan)
