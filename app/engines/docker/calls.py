@@ -7,6 +7,7 @@ job's doing; an answer that says no is a `Refusal` and keeps its status, for tho
 from __future__ import annotations
 
 import http.client
+import select
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -148,6 +149,10 @@ class Connection:
             yield from self._response.raw.stream(1 << 16, decode_content=False)
         except (urllib3.exceptions.HTTPError, http.client.HTTPException) as error:
             raise ConnectionResetError(str(error)) from error
+
+    def has_news(self, timeout_seconds: float | None) -> bool:
+        """Return whether there is something to read, or the end, as soon as there is; after the time at the latest."""
+        return bool(select.select([self._socket], [], [], timeout_seconds)[0])
 
     def interrupt(self) -> None:
         """Make whoever reads in another thread see the end."""

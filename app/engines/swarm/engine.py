@@ -171,7 +171,7 @@ class SwarmEngine:
         user = user_of(spec, images.user(self._calls, spec.image)) if spec.hardening.non_root else None
         volumes = images.volumes(self._calls, spec.image) if spec.hardening.read_only else ()
         body = service_body(spec, key, self._installation, self._epoch, user, volumes)
-        starting = Starting(self._cluster, self._watch, self._patience, self._clock)
+        starting = Starting(self._cluster, self._watch, self._logs, self._patience, self._clock)
         return self._handle(starting.run(spec, body, look_first=not is_new))
 
     def environment(self, key: str, labels: Mapping[str, str]) -> Mapping[str, str] | None:
@@ -225,6 +225,7 @@ class SwarmEngine:
         with suppress(Gone):
             if self._is_ours(self._cluster.service(handle.id).labels):
                 self._cluster.remove(handle.id)
+        self._logs.let_go(handle.id)
 
     def owned(self) -> Sequence[Owned]:
         return [each for each in self._of_all_epochs() if self._is_ours(each.labels)]

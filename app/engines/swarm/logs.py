@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 
 from app.domain.errors import EngineUnavailable
 from app.domain.output import Seen, Stream
@@ -27,6 +28,8 @@ from app.engines.swarm.watch import CLOSING, Watch
 log = logging.getLogger(__name__)
 _ANSWER_SECONDS = 10.0  # between two pieces of what a node has of a container that has ended
 _AGAIN_SECONDS = 0.5
+_LISTEN_SECONDS = 0.2
+_AS_WRITTEN = {"stdout": 1, "stderr": 1, "timestamps": 1}
 _TRIES = 10  # at the rest of an output, before whoever reads has to call again
 _CUT_OFF = "Node {node} does not answer any more: what the process wrote there since may be missing."
 _WAITS = (
@@ -78,6 +81,23 @@ class Beyond:
         return entry.data[held:]
 
 
+class FirstWords:
+    """Whether a process has spoken, for somebody who waits until it runs; `stop` when nobody does any more."""
+
+    def __init__(self) -> None:
+        self.have_come = False
+        self._stopped = threading.Event()
+
+    def listen(self, connection: Connection, tell: Callable[[], None]) -> None:
+        with suppress(OSError, ValueError):  # the connection is closed
+            while not (self.have_come or self._stopped.is_set()):
+                self.have_come = connection.has_news(_LISTEN_SECONDS)
+        tell()
+
+    def stop(self) -> None:
+        self._stopped.set()
+
+
 class Logs:
     """Reads the output of containers. `watch` tells when there is nothing more to come."""
 
@@ -87,6 +107,7 @@ class Logs:
         self._clock = clock
         self._lock = threading.Lock()
         self._open: set[Connection] = set()
+        self._held: dict[str, Connection] = {}  # from before the start, by the service
         self._closed = threading.Event()
 
     def read(self, handle: Handle, seen: Seen | None) -> Iterator[Chunk]:
@@ -99,21 +120,42 @@ class Logs:
                     self._watch.until(handle.id, _has_word)
                 else:
                     yield from self._followed(handle, service, reading)
+            self.let_go(handle.id)  # it has ended before anybody followed it
             yield from self._rest(handle, service, reading)
             if service and service.lost_node:
                 yield self._note(_CUT_OFF.format(node=service.lost_node))
 
+    def hold(self, service_id: str, first_words: FirstWords) -> None:
+        """Follow a service that was just created: that its process speaks is known before its state is. Raises
+        EngineUnavailable.
+        """
+        connection = self._calls.stream("GET", _path(service_id), follow=1, **_AS_WRITTEN)
+        with self._lock:
+            self._held[service_id] = connection
+        listen = partial(first_words.listen, connection, self._watch.look_again)
+        threading.Thread(target=listen, name=f"first-words-{service_id}", daemon=True).start()
+
+    def let_go(self, service_id: str) -> None:
+        with self._lock:
+            connection = self._held.pop(service_id, None)
+        if connection is not None:
+            connection.interrupt()
+            connection.close()
+
     def close(self) -> None:
         self._closed.set()
         with self._lock:
+            held = list(self._held)
             for connection in self._open:
                 connection.interrupt()
+        for service_id in held:
+            self.let_go(service_id)
 
     def _followed(self, handle: Handle, service: Service, reading: Reading) -> Iterator[Chunk]:
         """Yield what comes until the container has ended, or the connection."""
         try:
             with (
-                self._connected(_path(service), reading, follow=1) as connection,
+                self._connected(service.id, reading, follow=1) as connection,
                 self._watch.calling_at_end(handle.id, connection.interrupt),
             ):
                 yield from reading.of(connection.chunks())
@@ -124,16 +166,17 @@ class Logs:
         self._watch.until(handle.id, is_silent, _AGAIN_SECONDS)
 
     def _rest(self, handle: Handle, service: Service | None, reading: Reading) -> Iterator[Chunk]:
-        path = _path(service)
+        if service is None:
+            raise Gone(404, "There is no service of that name any more.")
         for tries_left in reversed(range(_TRIES)):
             try:
-                with self._connected(path, reading, follow=0) as connection:
+                with self._connected(service.id, reading, follow=0) as connection:
                     yield from reading.of(connection.chunks(_ANSWER_SECONDS))
                 return
             except (OSError, BrokenFrame, EngineUnavailable) as error:
                 if isinstance(error, Gone):
                     raise
-                if service and service.lost_node:
+                if service.lost_node:
                     return
                 if not tries_left:
                     raise EngineUnavailable(
@@ -142,9 +185,12 @@ class Logs:
                 self._pause(_AGAIN_SECONDS)
 
     @contextmanager
-    def _connected(self, path: str, reading: Reading, *, follow: int) -> Iterator[Connection]:
-        since = {} if reading.position.since is None else {"since": reading.position.since}
-        connection = self._calls.stream("GET", path, stdout=1, stderr=1, follow=follow, timestamps=1, **since)
+    def _connected(self, service_id: str, reading: Reading, *, follow: int) -> Iterator[Connection]:
+        with self._lock:
+            connection = self._held.pop(service_id, None) if follow else None
+        if connection is None:
+            since = {} if reading.position.since is None else {"since": reading.position.since}
+            connection = self._calls.stream("GET", _path(service_id), follow=follow, **_AS_WRITTEN, **since)
         with self._lock:
             self._open.add(connection)
         try:
@@ -203,8 +249,5 @@ def _has_word(service: Service | None) -> bool:
     return is_over(service) or not (service and service.lost_node)
 
 
-def _path(service: Service | None) -> str:
-    """Return the path of its output. Raises Gone."""
-    if service is None or service.task is None:
-        raise Gone(404, "There is no container of that name any more.")
-    return f"/tasks/{service.task['ID']}/logs"
+def _path(service_id: str) -> str:
+    return f"/services/{service_id}/logs"

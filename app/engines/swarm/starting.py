@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -13,6 +14,7 @@ from app.engines.docker.api_objects import ApiObject
 from app.engines.docker.calls import Conflicting, Invalid
 from app.engines.docker.starting import refusal_of, shell_code
 from app.engines.swarm.cluster import Cluster
+from app.engines.swarm.logs import FirstWords, Logs
 from app.engines.swarm.request import registry_auth
 from app.engines.swarm.tasks import Service
 from app.engines.swarm.watch import Watch
@@ -34,28 +36,47 @@ class Patience:
 class Starting:
     cluster: Cluster
     watch: Watch
+    logs: Logs
     patience: Patience
     clock: Callable[[], datetime]
 
     def run(self, spec: ContainerSpec, body: ApiObject, *, look_first: bool) -> Service:
         """Return the service once its process runs or has run. Raises what `Engine.start` raises."""
+        first_words = FirstWords()
         found = self.cluster.find(body["Labels"]) if look_first else None
-        service_id = found.id if found else self._created(spec, body)
-        service = self.watch.until(service_id, _is_decided, self.patience.call, soon=True)
+        service_id = found.id if found else self._created(spec, body, first_words)
+        try:
+            return self._begun(service_id, spec, first_words)
+        except (ImageUnavailable, StartRefused, EngineUnavailable, StartUncertain):
+            self.logs.let_go(service_id)
+            raise
+        finally:
+            first_words.stop()
+
+    def _begun(self, service_id: str, spec: ContainerSpec, first_words: FirstWords) -> Service:
+        def is_decided(service: Service | None) -> bool:
+            return first_words.have_come or _is_decided(service)
+
+        service = self.watch.until(service_id, is_decided, self.patience.call, soon=True)
+        if first_words.have_come:
+            service = self.watch.now(service_id)  # its node was not known before, perhaps
         if service is None:
-            raise StartUncertain(f"The service {body['Name']} was removed while it was started.")
-        if not _is_decided(service):
+            raise StartUncertain(f"The service {service_id} was removed while it was started.")
+        if not is_decided(service):
             self._wait_on(service)
         self._require_run(service, spec)
         return service
 
-    def _created(self, spec: ContainerSpec, body: ApiObject) -> str:
+    def _created(self, spec: ContainerSpec, body: ApiObject, first_words: FirstWords) -> str:
         try:
-            return self.cluster.create(body, registry_auth(spec.login, registry_host(spec.image)))
+            service_id = self.cluster.create(body, registry_auth(spec.login, registry_host(spec.image)))
         except Conflicting:
             return self.cluster.service(body["Name"]).id
         except Invalid as error:
             raise StartRefused(*refusal_of(error.explanation)) from error
+        with suppress(EngineUnavailable):  # it is read later, then
+            self.logs.hold(service_id, first_words)
+        return service_id
 
     def _wait_on(self, service: Service) -> None:
         """Raises StartUncertain, or StartRefused once it has taken too long; then it is removed, so that it can't start

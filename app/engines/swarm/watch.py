@@ -78,6 +78,11 @@ class Watch:
                     if entry in self._ends:
                         self._ends.remove(entry)
 
+    def look_again(self) -> None:
+        """Have those who wait see whether what they wait for is so."""
+        with self._changed:
+            self._changed.notify_all()
+
     def close(self) -> None:
         with self._changed:
             self._is_closed = True
