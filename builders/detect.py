@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
-from builders.omitted import refuse_left_out, unfetched
+from builders.omitted import IGNORED_BY_DEFAULT, refuse_left_out, secrets_left_out, unfetched
 from builders.plan import BuildPlan, BuildSettings, NotRecognised, PlanError
 from builders.procfile import parse_procfile
 from builders.runtimes import BACK_ENDS, FOREIGN, RUNTIMES
@@ -52,6 +52,9 @@ def make_plan(tree: SourceTree, settings: BuildSettings = BuildSettings()) -> Bu
     context = tree.subtree(plan.root_directory)
     if context is not None and plan.dockerfile_path is None:
         refuse_left_out(context, plan)
+        if not context.has(".dockerignore"):
+            reasons = (*plan.reasons, IGNORED_BY_DEFAULT)
+            plan = replace(plan, reasons=reasons, warnings=(*plan.warnings, *secrets_left_out(context)))
     return replace(plan, warnings=(*plan.warnings, *unfetched(tree)))
 
 

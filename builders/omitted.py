@@ -2,6 +2,7 @@
 
 import configparser
 import posixpath
+import re
 import shlex
 from collections.abc import Iterator
 
@@ -12,6 +13,12 @@ from builders.source import SourceTree
 from builders.wildcards import TooMuchWork
 
 LFS_POINTER = "version https://git-lfs.github.com/spec/v1\n"
+_SECRET = re.compile(r"(?:.*/)?(?:\.env(?:\.[^/]*)?|[^/]*\.(?:key|pem))")
+WITHOUT_SECRETS = (".example", ".sample", ".template", ".dist")
+IGNORED_BY_DEFAULT = (
+    "There is no .dockerignore: .git, .env files, keys (*.pem, *.key), "
+    "virtual environments and node_modules stay out."
+)
 NAMED = 3  # of the files that a sentence is about
 
 
@@ -57,6 +64,14 @@ def _files_of(tree: SourceTree, command: str) -> Iterator[str]:
             path = posixpath.normpath(form)
             if not path.startswith(("/", "..")) and tree.has(path):
                 yield path
+
+
+def secrets_left_out(tree: SourceTree) -> Iterator[str]:
+    """Return a sentence on the files of a context without an ignore file that the default one takes for secrets."""
+    named = [path for path in tree.files() if _SECRET.fullmatch(path) and not path.endswith(WITHOUT_SECRETS)]
+    if named:
+        those = "it may hold a secret" if len(named) == 1 else "they may hold secrets"
+        yield f"Not in the image, as {those}: {_listed(named)}. A .dockerignore of your own decides otherwise."
 
 
 def unfetched(tree: SourceTree) -> Iterator[str]:

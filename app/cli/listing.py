@@ -89,7 +89,10 @@ COMMANDS = {
     },
     "Without a server": {
         "plan": Listed("planning", "Say what would be built from a source tree, and why."),
-        "dockerfile": Listed("planning", "Print the Dockerfile that a source tree would be built with."),
+        "dockerfile": Listed(
+            "planning",
+            "Print the Dockerfile that a source tree would be built with, or write it there, with its ignore file.",
+        ),
         "schedule": Listed("schedules", "Print when a schedule is due, one time a line."),
         "import": Listed("importing", "From other platforms: App Platform specs, Northflank jobs."),
     },

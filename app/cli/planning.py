@@ -37,6 +37,9 @@ InstallOption = Annotated[
 ]
 BuildOption = Annotated[str | None, typer.Option(metavar="COMMAND", help="Instead of the one that is found.")]
 RunOption = Annotated[str | None, typer.Option(metavar="COMMAND", help="Instead of the one that is found.")]
+WriteOption = Annotated[
+    bool, typer.Option("--write", help="Write Dockerfile and .dockerignore, where there are none.")
+]
 ExplainOption = Annotated[bool, typer.Option("--explain", help="Say what else it could be built as.")]
 
 
@@ -50,7 +53,7 @@ def add_to(cli: typer.Typer) -> None:
         "jobyard plan https://github.com/acme/report --explain",
         "jobyard plan . --root-directory /jobs --run-command 'python sync.py'",
     )
-    add_command(cli, "dockerfile", dockerfile, "jobyard dockerfile .", "jobyard dockerfile . > Dockerfile")
+    add_command(cli, "dockerfile", dockerfile, "jobyard dockerfile .", "jobyard dockerfile . --write")
 
 
 def plan(
@@ -90,17 +93,42 @@ def plan(
         raise UserError(problem)
 
 
-def dockerfile(path: PathArgument, json: JsonOption = False) -> None:
-    """Print the Dockerfile that a source tree would be built with."""
+def dockerfile(path: PathArgument, write: WriteOption = False, json: JsonOption = False) -> None:
+    """Print the Dockerfile that a source tree would be built with, or write it there, with its ignore file.
+
+    Only the ignore file keeps `.git`, `.env` and keys out of an image that is built from the Dockerfile by hand.
+    """
     from builders.plan import BuildSettings
-    from builders.render import render_dockerfile
+    from builders.render import DOCKERIGNORE, render_dockerfile
 
     with _tree(path, None) as tree:
         found, problem = _plan(tree, BuildSettings())
-    if problem:
-        raise UserError(problem)
-    text = render_dockerfile(found)
-    print(jsonlib.dumps({"dockerfile": text}) + "\n" if json else text, end="")
+        if problem:
+            raise UserError(problem)
+        context = tree.subtree(found.root_directory) or tree
+        own = found.dockerignore_text or context.read_text(".dockerignore")
+    files = {"Dockerfile": render_dockerfile(found), ".dockerignore": DOCKERIGNORE if own is None else own}
+    if write:
+        _write(path, found, context.root, files if own is None else {"Dockerfile": files["Dockerfile"]})
+    elif json:
+        print(jsonlib.dumps({"dockerfile": files["Dockerfile"], "dockerignore": files[".dockerignore"]}))
+    else:
+        print(files["Dockerfile"], end="")
+
+
+def _write(path: str, plan: BuildPlan, directory: Path, files: dict[str, str]) -> None:
+    """Write files that aren't there yet. Raises UserError."""
+    if plan.dockerfile_path is not None:
+        raise UserError(f"{path} has a Dockerfile already: {plan.dockerfile_path}.")
+    if _is_url(path):
+        raise UserError("--write needs a checked-out repository, not a Git URL.")
+    for name, text in files.items():
+        try:
+            with (directory / name).open("x") as file:
+                file.write(text)
+        except OSError as error:
+            raise UserError(f"{directory / name} can't be written: {error.strerror}.") from error
+        print(f"Wrote {directory / name}.")
 
 
 def _settings(
@@ -117,12 +145,16 @@ def _settings(
     return BuildSettings(mode, root, dockerfile, target, install, build, run)  # type: ignore[arg-type]
 
 
+def _is_url(path: str) -> bool:
+    return re.match(r"[\w+]+://|[\w.-]+@[\w.-]+:", path) is not None
+
+
 @contextmanager
 def _tree(path: str, branch: str | None) -> Iterator[SourceTree]:
     """Yield the tree of a directory, or of a branch of a repository that is fetched for the while."""
     from builders.source import SourceTree
 
-    if re.match(r"[\w+]+://|[\w.-]+@[\w.-]+:", path):
+    if _is_url(path):
         with TemporaryDirectory(prefix="jobyard-plan-") as root, _fetched(path, branch, Path(root)) as files:
             yield SourceTree(files)
         return

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from builders.backends.ignoring import Ignore
 from builders.detect import make_plan
 from builders.plan import BuildPlan, BuildSettings, PlanError
+from builders.render import DOCKERIGNORE
 from builders.source import SourceTree
 
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:aa\nsize 3\n"
@@ -98,3 +100,31 @@ def test_what_was_fetched_or_never_meant_is_not(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["nonsense", "[submodule", '[submodule "x"]\npath\n', "path = x\n", "\x00"])
 def test_any_gitmodules_will_do(tmp_path: Path, text: str) -> None:
     assert plan_of(tmp_path, {"main.py": "print()", ".gitmodules": text}).warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ({".env": "A=1"}, "Not in the image, as it may hold a secret: .env."),
+        (
+            {"certs/ca.pem": "x", ".env.local": "x", "tls.key": "x", "a.pem": "x"},
+            "they may hold secrets: .env.local, a.pem, tls.key and 1 more.",
+        ),
+        ({".env.example": "A="}, ""),
+        ({"key": "x", "environment.env": "x", "pem.txt": "x"}, ""),
+        ({".env": "A=1", ".dockerignore": "docs"}, ""),
+    ],
+)
+def test_secrets_that_the_default_ignore_file_leaves_out_are_named(
+    tmp_path: Path, files: dict[str, str | None], said: str
+) -> None:
+    plan = plan_of(tmp_path, {"main.py": "print()", **files})
+    assert bool(plan.warnings) == bool(said)
+    assert said in "".join(plan.warnings)
+    is_default = ".dockerignore" not in files
+    assert any(each.startswith("There is no .dockerignore: .git,") for each in plan.reasons) == is_default
+
+
+def test_what_is_named_is_what_the_default_ignore_file_leaves_out() -> None:
+    ignore = Ignore.parse(DOCKERIGNORE)
+    assert all(map(ignore.leaves_out, ("a/.env", "a/.env.x", "a/b.pem", "c.key", ".env")))

@@ -34,6 +34,7 @@ from app.cli.runs import exit_code_of
 from app.cli.times import read_time, rfc3339, span, when
 from app.config import ClientSettings
 from app.domain.errors import InvalidValue
+from builders.render import DOCKERIGNORE
 from tests.support.cli import Cli
 from tests.support.project import ROOT
 
@@ -173,7 +174,30 @@ def test_a_plan_is_json_with_the_names_of_the_interface(cli: Cli) -> None:
 def test_a_dockerfile_is_printed(cli: Cli) -> None:
     text = cli("dockerfile", EXAMPLE_TREES / "go-stdlib").out
     assert "FROM " in text
-    assert cli("dockerfile", EXAMPLE_TREES / "go-stdlib", "--json").json == {"dockerfile": text}
+    assert cli("dockerfile", EXAMPLE_TREES / "go-stdlib", "--json").json == {
+        "dockerfile": text,
+        "dockerignore": DOCKERIGNORE,
+    }
+
+
+def test_a_dockerfile_is_written_with_its_ignore_file_where_there_is_none(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "job.py").write_text("print(1)\n")
+    text = cli("dockerfile", tmp_path).out
+    assert cli("dockerfile", tmp_path, "--write").out == (
+        f"Wrote {tmp_path / 'Dockerfile'}.\nWrote {tmp_path / '.dockerignore'}.\n"
+    )
+    assert (tmp_path / "Dockerfile").read_text() == text
+    assert (tmp_path / ".dockerignore").read_text() == DOCKERIGNORE
+    again = cli("dockerfile", tmp_path, "--write")
+    assert (again.status, again.err) == (1, f"jobyard: {tmp_path} has a Dockerfile already: Dockerfile.\n")
+
+
+def test_an_ignore_file_of_ones_own_stays(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "job.py").write_text("print(1)\n")
+    (tmp_path / ".dockerignore").write_text("docs\n")
+    assert cli("dockerfile", tmp_path, "--json").json["dockerignore"] == "docs\n"
+    assert cli("dockerfile", tmp_path, "--write").out == f"Wrote {tmp_path / 'Dockerfile'}.\n"
+    assert (tmp_path / ".dockerignore").read_text() == "docs\n"
 
 
 @pytest.mark.parametrize("command", ["plan", "dockerfile"])
