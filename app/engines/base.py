@@ -83,6 +83,10 @@ class StartUncertain(TransientError):
     """The answer to a start was lost; look again with the same key."""
 
 
+class StartWaits(StartUncertain):
+    """The container was made and has not begun yet, the sentence says why; ask again at once whether it has."""
+
+
 @dataclass(frozen=True, slots=True)
 class Chunk:
     """A piece of output as the process wrote it; the boundaries between pieces have no meaning."""
@@ -316,6 +320,8 @@ class Engine(Protocol):
         `is_new` says that the caller has just made the key up, so that a first look can be spared. Being wrong about
         it costs a container that is created and removed again; only who made the key up may say it, since callers
         who all do would contend for one start.
+
+        A container that waits long, e.g. for room on a node, is told of every few seconds by StartWaits.
 
         Raises ImageUnavailable, StartRefused, EngineUnavailable, StartUncertain.
         """

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from app.domain.errors import EngineUnavailable
-from app.engines.base import ExitKind, ImageUnavailable, RegistryLogin, StartRefused
+from app.engines.base import ExitKind, ImageUnavailable, RegistryLogin, StartRefused, StartWaits
 from app.engines.fake import Script
 from app.engines.kubernetes.starting import Patience
 from tests.support.kubernetes_harness import KubernetesHarness, kubernetes_harness, published
@@ -54,6 +54,27 @@ def test_what_no_node_can_take_says_so_and_leaves_nothing(harness: KubernetesHar
         " 0/1 nodes are available: 1 Insufficient memory."
     )
     assert jobs(harness) == []
+
+
+def test_what_waits_is_told_of_every_few_seconds_and_given_up_in_the_end(harness: KubernetesHarness) -> None:
+    harness.cluster.no_room = NO_ROOM
+    engine = harness.another(patience=Patience(start=1.5, call=0.2))
+    spec = harness.spec("exit 0", Script())
+    told: list[str] = []
+
+    def is_given_up() -> bool:
+        try:
+            engine.start(spec, "a", 1)
+        except StartWaits as waits:
+            told.append(str(waits))
+            return False
+        except StartRefused:
+            return True
+        return False
+
+    eventually(is_given_up)
+    assert set(told) == {"No node can take the container: 0/1 nodes are available: 1 Insufficient memory."}
+    assert len(told) > 1
 
 
 def test_what_a_quota_holds_back_starts_once_there_is_room(harness: KubernetesHarness) -> None:

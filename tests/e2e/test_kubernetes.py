@@ -43,6 +43,20 @@ def test_is_built_pushed_and_run_there(
     assert "/team/acme/" in run["image"]
 
 
+def test_a_run_that_no_node_has_room_for_says_so_and_can_be_cancelled(
+    server: JobyardServer, cluster: Cluster, host: Callable[[JobyardServer], HostedJob]
+) -> None:
+    job = host(server)
+    job.job(run_on_image_change="never")
+    server.built(job.push({"Dockerfile": SPEAKS}))
+    cluster.no_room = "0/1 nodes are available: 1 Insufficient memory."
+    run = job.start()
+    sentence = "No node can take the container: 0/1 nodes are available: 1 Insufficient memory."
+    server.wait_for("the sentence", lambda: server.api("GET", f"/runs/{run['id']}")["sentence"] == sentence)
+    server.api("POST", f"/runs/{run['id']}/cancel")
+    assert server.over(f"/runs/{run['id']}", 20)["status"] == "cancelled"
+
+
 def test_a_killed_server_goes_on_with_what_runs(
     server: JobyardServer, cluster: Cluster, host: Callable[[JobyardServer], HostedJob]
 ) -> None:

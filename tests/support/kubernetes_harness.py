@@ -60,7 +60,7 @@ class KubernetesHarness:
             clock=utc_now,
             config=KubeConfig.from_one(cluster=KubeCluster(server=self.url), user=User(token="a token")),
             epoch=epoch,
-            **{"patience": Patience(start=60, pull=0.5, invalid=0.5), **fields},
+            **{"patience": Patience(start=60, call=60, pull=0.5, invalid=0.5), **fields},
         )
         self._engines.append(engine)
         return engine
@@ -112,7 +112,7 @@ class RealHarness(KubernetesHarness):
             installation=installation or self.installation,
             clock=utc_now,
             epoch=epoch,
-            **{"patience": Patience(start=60, pull=5, invalid=5), **fields},
+            **{"patience": Patience(start=60, call=60, pull=5, invalid=5), **fields},
         )
         self._engines.append(engine)
         return engine

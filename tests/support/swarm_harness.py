@@ -25,6 +25,7 @@ from app.engines.docker import DockerEngine
 from app.engines.fake import Script
 from app.engines.swarm import SwarmEngine
 from app.engines.swarm.request import service_body
+from app.engines.swarm.starting import Patience
 from tests.support.engine_harness import BUSYBOX, Lack, utc_now
 from tests.support.registry import asking_for_a_login
 from tests.support.waiting import eventually
@@ -286,7 +287,7 @@ class SwarmHarness:
 
     def another(self, installation: str | None = None, epoch: str = "", **fields: Any) -> SwarmEngine:
         engine = SwarmEngine(
-            **{"url": self.swarm.url(1), **fields},
+            **{"url": self.swarm.url(1), "patience": Patience(call=60), **fields},
             installation=installation or self.installation,
             clock=utc_now,
             epoch=epoch,

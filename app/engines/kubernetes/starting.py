@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from app.domain.errors import EngineUnavailable
-from app.engines.base import ContainerSpec, ImageUnavailable, StartRefused, is_same
+from app.engines.base import ContainerSpec, ImageUnavailable, StartRefused, StartWaits, is_same
 from app.engines.kubernetes import classify, manifests
 from app.engines.kubernetes.api import Api, Gone, Invalid, Taken
 from app.engines.kubernetes.classify import Found, Trouble
@@ -21,11 +21,12 @@ _LOOK_SECONDS = 2.0  # between two looks at a Job that has no pod yet
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How many seconds a container may take to start: altogether, while its image can't be pulled, and while what was
-    asked for can't be run. A cluster that makes room takes minutes; pulls are tried again by the node.
+    """How many seconds a container may take to start: altogether, within one call, while its image can't be pulled, and
+    while what was asked for can't be run. A cluster that makes room takes minutes; pulls are tried again by the node.
     """
 
     start: float = 600.0
+    call: float = 5.0
     pull: float = 120.0
     invalid: float = 30.0
 
@@ -46,6 +47,9 @@ class Starting:
     place: Place
     patience: Patience
     clock: Callable[[], datetime]
+    troubles: dict[str, tuple[Trouble | None, float]] = field(
+        default_factory=dict
+    )  # of a Job, and since when
 
     def run(
         self, spec: ContainerSpec, key: str, image: ImageFacts, *, look_first: bool
@@ -90,18 +94,27 @@ class Starting:
             raise EngineUnavailable(f"The Secret {name} of an earlier Job is not removed yet.")
 
     def _started(self, job: Found) -> Found:
-        name = job["metadata"]["name"]
+        name, asked_at = job["metadata"]["name"], time.monotonic()
         pod = self.watch.pod(name, 0)
-        since: tuple[Trouble | None, float] = (None, time.monotonic())
         while not (pod and is_of(pod, job) and _has_begun(pod)):
             waiting = classify.waiting_of(pod) if pod else self._without_pod(name)
-            if waiting.trouble != since[0]:
-                since = (waiting.trouble, time.monotonic())
-            if time.monotonic() - since[1] > self.patience.of(waiting.trouble) or self._is_late(job):
+            if self._lasts(name, waiting.trouble) > self.patience.of(waiting.trouble) or self._is_late(job):
                 self._give_up(name, waiting)
-            pod = self.watch.pod(name, _LOOK_SECONDS, than=pod)
+            if time.monotonic() - asked_at > self.patience.call:
+                raise StartWaits(waiting.sentence or "The cluster has not started the container yet.")
+            pod = self.watch.pod(name, min(_LOOK_SECONDS, self.patience.call), than=pod)
+        self.troubles.pop(name, None)
         _require_run(pod)
         return pod
+
+    def _lasts(self, name: str, trouble: Trouble | None) -> float:
+        """Return for how many seconds this has kept a Job's container from starting, over all calls."""
+        now = time.monotonic()
+        known, since = self.troubles.setdefault(name, (trouble, now))
+        if known is not trouble:
+            since = now
+            self.troubles[name] = trouble, since
+        return now - since
 
     def _without_pod(self, name: str) -> classify.Waiting:
         job = self.api.get("jobs", name)
@@ -118,6 +131,7 @@ class Starting:
         """Raises ImageUnavailable or StartRefused; the Job is deleted, so that it can't start later."""
         self.api.delete("jobs", name, propagationPolicy="Background")
         self.watch.forget(name)
+        self.troubles.pop(name, None)
         if waiting.trouble is Trouble.PULL:
             raise ImageUnavailable(waiting.sentence)
         told = waiting.sentence or "Nothing tells why."

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from app.domain.errors import EngineUnavailable
 from app.domain.hosts import registry_host
-from app.engines.base import ContainerSpec, ImageUnavailable, StartRefused, StartUncertain
+from app.engines.base import ContainerSpec, ImageUnavailable, StartRefused, StartUncertain, StartWaits
 from app.engines.docker.api_objects import ApiObject
 from app.engines.docker.calls import Conflicting, Invalid
 from app.engines.docker.starting import refusal_of, shell_code
@@ -79,12 +79,12 @@ class Starting:
         return service_id
 
     def _wait_on(self, service: Service) -> None:
-        """Raises StartUncertain, or StartRefused once it has taken too long; then it is removed, so that it can't start
+        """Raises StartWaits, or StartRefused once it has taken too long; then it is removed, so that it can't start
         later.
         """
         told = _waits(service)
         if self.clock() - service.created_at <= timedelta(seconds=self.patience.start):
-            raise StartUncertain(told)
+            raise StartWaits(told)
         self.cluster.remove(service.id)
         raise StartRefused(f"The container did not start within {self.patience.start:g} s. {told}")
 

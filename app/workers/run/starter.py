@@ -18,6 +18,7 @@ from app.engines.base import (
     RegistryLogin,
     ResolvedImage,
     StartUncertain,
+    StartWaits,
 )
 from app.runtime.ports import Clock, Vault
 from app.store import jobs, runs
@@ -60,13 +61,15 @@ class Starter:
                     raise
                 if patience.is_over(is_to_end=False):
                     raise EngineUnavailable(unanswered_for(str(error), patience.seconds)) from error
-                sentence = asked_again(str(error), patience.left)
+                waits = isinstance(error, StartWaits)
+                sentence = str(error) if waits else asked_again(str(error), patience.left)
             is_new = False
             if not is_ours_still(self.db, run, "" if sentence == said else sentence, self.clock.now()):
                 raise ClaimLost
             said = sentence
-            active.pause(pause)
-            pause = min(pause * 2, LONGEST_PAUSE)
+            if not waits:
+                active.pause(pause)
+                pause = min(pause * 2, LONGEST_PAUSE)
 
     def _once(self, active: ActiveRun, run: Run, key: str, spec: ContainerSpec, *, is_new: bool) -> Handle:
         """An image that the engine has no more is pulled again, by its digest."""
