@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -114,11 +115,32 @@ def test_how_a_stopped_container_ended_outlives_its_pod(harness: KubernetesHarne
 def test_errors_of_the_cluster_decide_nothing(harness: KubernetesHarness) -> None:
     spec = harness.spec("exit 3", Script())
     for status in (401, 429, 500, 503):
-        harness.cluster.failures = [status]
+        harness.cluster.failures = [status] * (4 if status == 429 else 1)
         with pytest.raises(EngineUnavailable):
             harness.engine.start(spec, "a", 1, is_new=True)
         assert jobs(harness) == []
     assert harness.engine.wait(harness.engine.start(spec, "a", 1)).exit_code == 3
+
+
+def test_a_cluster_that_has_too_much_to_do_is_left_alone_as_long_as_it_says(
+    harness: KubernetesHarness,
+) -> None:
+    engine = harness.another()
+    engine.info()
+    harness.cluster.failures = [429]
+    began = time.monotonic()
+    assert engine.info().version
+    assert time.monotonic() - began >= 1
+    harness.cluster.failures = [429] * 4
+    with pytest.raises(EngineUnavailable, match="answered 429"):
+        engine.info()
+
+
+def test_is_known_by_its_namespace_where_that_may_be_asked(harness: KubernetesHarness) -> None:
+    assert harness.engine.info().id == harness.another().info().id == harness.cluster.uid
+    harness.cluster.denied = {("get", "namespaces")}
+    info = harness.another().info()
+    assert (bool(info.version), info.id) == (True, "")
 
 
 def test_an_answer_that_is_lost_is_no_second_start(harness: KubernetesHarness) -> None:

@@ -22,6 +22,7 @@ from lightkube.core.exceptions import ConfigError
 from app.domain.errors import EngineUnavailable
 
 ANSWER_SECONDS = 30.0
+_BUSY, _BUSY_TRIES, _LONGEST_PAUSE = 429, 3, 10
 _PROTOCOLS = ["v5.channel.k8s.io", "v4.channel.k8s.io"]
 PATHS = {"jobs": "apis/batch/v1", "pods": "api/v1", "secrets": "api/v1", "events": "api/v1"}
 Answer = dict[str, Any]
@@ -83,6 +84,7 @@ class Api:
         self._lock = threading.Lock()
         self._client: httpx2.Client | None = None
         self._streams: set[socket.socket] = set()
+        self._closed = threading.Event()
 
     def get(self, kind: str, name: str) -> Answer:
         return self._object("GET", self._path(kind, name))
@@ -157,6 +159,7 @@ class Api:
                 self._streams.discard(connection)
 
     def close(self) -> None:
+        self._closed.set()
         with self._lock:
             for connection in self._streams:
                 with suppress(OSError):
@@ -170,10 +173,20 @@ class Api:
     def _object(self, method: str, path: str, **request: Any) -> Answer:
         with self._typed() as client:
             answer = client.request(method, path, **request)
+            for _ in range(_BUSY_TRIES):
+                if answer.status_code != _BUSY:
+                    break
+                self._pause_as_told(answer)
+                answer = client.request(method, path, **request)
             if answer.status_code >= 400:
                 raise refusal(answer.status_code, answer.content)
             found: Answer = answer.json()
             return found
+
+    def _pause_as_told(self, answer: httpx2.Response) -> None:
+        """A cluster that has too much to do says for how many seconds to leave it alone."""
+        told = answer.headers.get("Retry-After", "")
+        self._closed.wait(min(int(told), _LONGEST_PAUSE) if told.isdecimal() else 1)
 
     @contextmanager
     def _typed(self) -> Iterator[httpx2.Client]:

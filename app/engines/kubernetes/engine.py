@@ -8,6 +8,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from queue import Empty
 from typing import Any
@@ -85,13 +86,27 @@ class KubernetesEngine(Absent):
         self._registries = Registries(egress or Egress())
         self._logs = Logs(self._api, self._has_ended, clock)
         self._shells = Shells(self._api)
+        self._id = ""
         self._closed = threading.Event()
 
     def info(self) -> EngineInfo:
         version = self._api.ask("version")
         return EngineInfo(
-            name=self.name, version=version["gitVersion"].removeprefix("v"), cpus=0, memory_bytes=0
+            name=self.name,
+            version=version["gitVersion"].removeprefix("v"),
+            cpus=0,
+            memory_bytes=0,
+            id=self._identity(),
         )
+
+    def _identity(self) -> str:
+        """Return what tells the namespace from those of its name in other clusters; nothing where the Role lets nobody
+        ask.
+        """
+        if not self._id:
+            with suppress(Refusal):
+                self._id = str(self._api.ask(f"api/v1/namespaces/{self._api.namespace}")["metadata"]["uid"])
+        return self._id
 
     def resolve(
         self,

@@ -28,6 +28,7 @@ NEEDED = (
     *(Permission(verb, "pods", subresource="exec") for verb in ("create", "get")),
     *(Permission(verb, "secrets") for verb in ("create", "get")),
     Permission("list", "events"),
+    Permission("get", "namespaces"),
 )
 
 

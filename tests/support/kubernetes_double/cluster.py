@@ -21,6 +21,7 @@ class Cluster:
     """
 
     def __init__(self) -> None:
+        self.uid = str(uuid.uuid4())  # of its namespace
         self.objects = Objects()
         self.quota = self.no_room = ""
         self.denied: set[tuple[str, str]] = set()

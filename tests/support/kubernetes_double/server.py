@@ -61,7 +61,9 @@ class Handler(BaseHTTPRequestHandler):
             case ["apis", "authorization.k8s.io", "v1", "selfsubjectaccessreviews"]:
                 self._review()
             case ["api", "v1", "namespaces", name]:
-                self._answer({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+                self._require("namespaces", name, "")
+                metadata = {"name": name, "uid": self.cluster.uid}
+                self._answer({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
             case ["api", "v1", "namespaces", _, *rest] | ["apis", "batch", "v1", "namespaces", _, *rest]:
                 self._resource(*rest)
             case _:
@@ -180,6 +182,8 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(code)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
+        if code == 429:
+            self.send_header("Retry-After", "1")
         self.end_headers()
         self.wfile.write(body)
 
