@@ -19,6 +19,7 @@ from app.commands.image_retention import ImageRetention
 from app.commands.repository_hooks import RepositoryHooks
 from app.commands.retention import Retention
 from app.config import Settings
+from app.disk import DATA_SETTING
 from app.engines.base import Engine
 from app.forges.base import Forge
 from app.installation import Installation
@@ -122,13 +123,14 @@ def _disk(settings: Settings, watch: EngineWatch) -> Disk:
     """Return the watch over the directories that nothing works without: the data's, that of SQLite's database where it
     is elsewhere, and the engine's, which is unknown where it runs elsewhere or has not told yet.
     """
-    directories = [settings.data.resolve()]
+    named = {settings.data.resolve(): DATA_SETTING}  # each by the setting that people know it by
     if settings.log_store is not None and settings.log_bucket is None:
-        directories.append(settings.logs)
+        named.setdefault(settings.logs, "JOBYARD_LOG_STORE")
     if settings.store_url.startswith("sqlite:///"):
-        directories.append(Path(settings.store_url.removeprefix("sqlite:///")).resolve().parent)
+        place = Path(settings.store_url.removeprefix("sqlite:///")).resolve().parent
+        named.setdefault(place, "JOBYARD_DATABASE_URL")
 
     def of_engine() -> str:
         return watch.health().directory if settings.has_local_engine else ""
 
-    return Disk(list(dict.fromkeys(directories)), engine_directory=of_engine)
+    return Disk(list(named), named=named, engine_directory=of_engine)

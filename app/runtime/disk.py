@@ -35,13 +35,15 @@ class Alarm:
 
 @dataclass
 class Disk:
-    """Safe to use from any thread. `directories` are those that nothing works without.
+    """Safe to use from any thread. `directories` are those that nothing works without, `named` by settings other than
+    JOBYARD_DATA.
 
     `engine_directory` returns where the container engine keeps what it builds, if that is on this machine: without room
     there builds wait, and that is all.
     """
 
     directories: Sequence[Path] = ()
+    named: Mapping[Path, str] = field(default_factory=dict)
     pause_seconds: float = ASKED_EVERY_SECONDS
     engine_directory: Callable[[], str] = str
     refusal: str = ""  # why nothing new is taken on, in a sentence; empty while there is room
@@ -59,7 +61,7 @@ class Disk:
 
     def step(self, clock: Clock) -> float:
         """Look again, and say now and then what is amiss; returns the seconds until the next look is due."""
-        faults = (_look(each, DATA_SETTING) for each in self.directories)
+        faults = (_look(each, self._setting(each)) for each in self.directories)
         self.refusal = next((str(fault) for fault in faults if fault is not None), "")
         self.alarm = self._least_room()
         for suspect, before in list(self._suspects.items()):
@@ -72,6 +74,9 @@ class Disk:
         self._say(clock.now())
         return self.pause_seconds if self.trouble else LOOK_SECONDS
 
+    def _setting(self, directory: Path) -> str:
+        return self.named.get(directory, DATA_SETTING)
+
     @property
     def builds_wait(self) -> str:
         """Why no build begins, in a sentence to be stored; empty if they may."""
@@ -80,7 +85,7 @@ class Disk:
 
     def _least_room(self) -> Alarm | None:
         engine = self.engine_directory()
-        places = [(each, DATA_SETTING) for each in self.directories]
+        places = [(each, self._setting(each)) for each in self.directories]
         if engine and Path(engine).is_dir():
             places.append((Path(engine), ""))
         self.rooms = {place: room for place, _ in places if (room := room_in(place)) is not None}

@@ -168,3 +168,14 @@ def test_a_worse_state_is_logged_at_once_and_the_same_one_once_an_hour(
     assert "is nearly full" in scarce
     [over] = logged(50)
     assert over == "there is room on the disk again: work goes on"
+
+
+def test_a_directory_of_another_setting_is_told_by_that(place: Installation, tmp_path: Path) -> None:
+    logs = tmp_path / "shared"
+    room = Disk([tmp_path, logs], named={logs: "JOBYARD_LOG_STORE"})
+    room.step(place.clock)
+    assert f"The directory {logs} can't be written" in room.trouble
+    assert room.trouble.endswith("JOBYARD_LOG_STORE names it.")
+    logs.mkdir()
+    room.step(place.clock)
+    assert room.trouble == ""
