@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from builders.omitted import IGNORED_BY_DEFAULT, refuse_left_out, secrets_left_out, unfetched
 from builders.plan import BuildPlan, BuildSettings, NotRecognised, PlanError
 from builders.procfile import parse_procfile
-from builders.runtimes import BACK_ENDS, FOREIGN, RUNTIMES
+from builders.runtimes import BACK_ENDS, FOREIGN, LOOSE, RUNTIMES
 from builders.runtimes.base import Evidence, Runtime, Strength
 from builders.runtimes.dockerfile import find_dockerfile, plan_dockerfile
 from builders.runtimes.node import RUNTIME as NODE
@@ -33,6 +33,7 @@ LOOKED_FOR = (
 )
 ASIDE = frozenset(["docs", "doc", "test", "tests", "examples", "example"])
 LEVELS = 3
+STATIC = "index.html"
 COMPARED = 200  # names at the root that may be misspelt markers
 
 
@@ -222,10 +223,19 @@ def _not_recognised(tree: SourceTree, below: Sequence[tuple[str, Candidate]]) ->
             f"Nothing to build at the root, but {_listing(below)} is there: set root_directory to it. {fix}"
         )
     compared = tree.root_files[:COMPARED]
+    if language := next(filter(None, map(_loose, compared)), ""):
+        return f"{language} {fix}"
+    if STATIC in compared:
+        return f"This is a static site ({STATIC}): nothing in it runs, and a job serves no pages. {fix}"
     near = next((f"{name} looks like {m}" for name in compared for m in _similar(name)), None)
     sole = [*tree.root_files[:5], *(f"{name}/" for name in tree.directories[:5])]
     found = near or (f"found {', '.join(sole)}" if sole else "the directory is empty")
     return f"Nothing here says how to build this: looked for {LOOKED_FOR}; {found}. {fix}"
+
+
+def _loose(name: str) -> str:
+    language = LOOSE.get(name) or LOOSE.get(PurePosixPath(name).suffix)
+    return f"This looks like {language} ({name}), which has no runtime here yet." if language else ""
 
 
 def _similar(name: str) -> list[str]:

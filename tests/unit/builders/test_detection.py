@@ -301,3 +301,32 @@ def test_any_manifest_gives_a_plan_or_a_sentence(package: object, project: dict,
 def test_a_wrapper_of_java_is_no_shell_script(make_tree, files: Mapping[str, str]) -> None:
     with pytest.raises(NotRecognised, match="which has no runtime here yet"):
         make_plan(make_tree(files))
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        (
+            {"cpanfile": "", "report.pl": ""},
+            "This looks like Perl (cpanfile), which has no runtime here yet.",
+        ),
+        ({"report.pl": ""}, "This looks like Perl (report.pl), which has no runtime here yet."),
+        ({"renv.lock": "", "report.R": ""}, "This looks like R (renv.lock), which has no runtime here yet."),
+        (
+            {"Makefile": "", "main.c": ""},
+            "This looks like C without CMake (main.c), which has no runtime here yet.",
+        ),
+        (
+            {"index.html": "", "style.css": ""},
+            "This is a static site (index.html): nothing in it runs, and a job serves no pages.",
+        ),
+    ],
+)
+def test_what_is_not_built_is_called_by_its_name(make_tree, files: Mapping[str, str], said: str) -> None:
+    with pytest.raises(NotRecognised) as refused:
+        make_plan(make_tree(files))
+    assert str(refused.value) == f"{said} Add a Dockerfile or set run_command."
+
+
+def test_a_loose_file_of_another_language_refuses_nothing_that_is_built(make_tree) -> None:
+    assert make_plan(make_tree({"job.sh": "echo x\n", "tool.pl": "", "index.html": ""})).runtime == "shell"
