@@ -164,6 +164,24 @@ def test_a_run_that_may_not_overlap_goes_on_with_its_node(
     reader.require_no_gap()
 
 
+def test_a_short_cut_costs_no_line_and_brings_none_twice(
+    nodes: Swarm, harness: SwarmHarness, worker: int
+) -> None:
+    """Shorter than a Swarm takes to find that a node is gone."""
+    handle = harness.engine.start(on(nodes, worker, harness), "a", 1)
+    reader = Reader(harness.engine, handle)
+    reader.has(3)
+    nodes.cut_off(worker)
+    before = nodes.lines(worker)
+    eventually(lambda: nodes.lines(worker) > before + 8, LOST_SECONDS)
+    nodes.heal(worker)
+    reader.has(before + 15)
+    assert nodes.is_ready(worker)
+    harness.engine.stop(handle, 3)
+    reader.end()
+    reader.require_no_gap()
+
+
 def test_a_run_that_may_not_overlap_ends_with_a_node_that_is_removed(
     nodes: Swarm, harness: SwarmHarness, worker: int
 ) -> None:
