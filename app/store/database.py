@@ -7,7 +7,9 @@ passes the same tests. `Tx` is what store functions take first; nothing outside 
 
 from __future__ import annotations
 
+import sqlite3
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -51,6 +53,7 @@ FAULTS_OF_DISK = (
     "attempt to write a readonly database",
     "unable to open database file",
 )  # as SQLite says them
+BUSY_SECONDS = 5.0  # that a statement of SQLite's waits for others
 LONG_LOG_BYTES = 16 * 2**20  # of SQLite's log: the file is cut to nothing beyond
 KEPT_FREE_PAGES = 2000  # 8 MB stay in the file for what comes next
 GIVEN_BACK_PAGES = 250  # in one step
@@ -359,7 +362,7 @@ def _engine(url: str, is_sqlite: bool) -> Engine:
         max_overflow=40,
         pool_use_lifo=True,  # the last one used has the statements and pages at hand
         hide_parameters=True,  # so that no error carries what was stored
-        connect_args={"check_same_thread": False, "timeout": 5},
+        connect_args={"check_same_thread": False, "timeout": BUSY_SECONDS},
     )
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
@@ -372,8 +375,21 @@ def _prepare_sqlite(connection: object, _record: object) -> None:
     if cursor.execute("PRAGMA page_count").fetchone()[0] == 0:  # it is made now; later this would be a write
         cursor.execute("PRAGMA auto_vacuum=INCREMENTAL")  # what is free can be given back in steps
     for pragma in PRAGMAS:
-        cursor.execute(f"PRAGMA {pragma}")
+        _set_patiently(cursor, pragma)
     cursor.close()
+
+
+def _set_patiently(cursor: sqlite3.Cursor, pragma: str) -> None:
+    """Of two that change the mode of a journal at once SQLite refuses one at once, without waiting."""
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            cursor.execute(f"PRAGMA {pragma}")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
 
 
 def _begin_sqlite(connection: Connection) -> None:
