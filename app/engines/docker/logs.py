@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from app.domain.errors import EngineUnavailable
 from app.domain.output import Seen, Stream
 from app.engines.base import Chunk, Handle
-from app.engines.docker.calls import Calls, Connection, Gone
+from app.engines.docker.calls import Calls, Connection, Gone, Refusal
 from app.engines.docker.frames import BrokenFrame, Demultiplexer, Entry, merged, parse_entry
 from app.engines.docker.output import AfterTime, Attached, BeyondCount, Broken, Received, Sieve
 
@@ -23,6 +23,7 @@ _CLOCK_SLACK = timedelta(milliseconds=5)
 # processor to the engine and the job. The engine holds about a megabyte meanwhile.
 _LITTLE = 64 * 1024
 _GATHERING_SECONDS = 0.002
+_CUT_OFF_SECONDS, _REACHED_AGAIN_SECONDS = 5.0, 0.1  # a way through ssh is open again within a second or two
 
 
 class Logs:
@@ -106,7 +107,7 @@ class Logs:
         stopped_at = self._clock()
         self._check_open()
         try:
-            ended, at = self._ended_at(handle.id)
+            ended, at = self._ended_once_reached(handle.id)
         except EngineUnavailable:
             # The engine went away, not only the connection: what the process wrote meanwhile may be nowhere.
             with self._lock:
@@ -116,6 +117,18 @@ class Logs:
         whole = ended and intact and lasted
         if not whole:
             yield from self._beyond(handle, received)
+
+    def _ended_once_reached(self, container_id: str) -> tuple[bool, datetime | None]:
+        """An engine on another machine may be cut off for a moment, and go on itself."""
+        deadline = time.monotonic() + (0 if self._has_same_clock else _CUT_OFF_SECONDS)
+        while True:
+            try:
+                return self._ended_at(container_id)
+            except EngineUnavailable as error:
+                self._check_open()
+                if isinstance(error, Refusal) or time.monotonic() > deadline:
+                    raise
+            time.sleep(_REACHED_AGAIN_SECONDS)
 
     def _beyond(self, handle: Handle, received: Received) -> Iterator[Chunk]:
         """Yield what the engine's copy has beyond what was received."""
